@@ -1,0 +1,4 @@
+"""Pure functions on arrays: no models, no files, no printing."""
+from .ranking import RankResult, rank
+
+__all__ = ['RankResult', 'rank']
