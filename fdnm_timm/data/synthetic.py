@@ -2,10 +2,10 @@
 
 A person is a small articulated figure (body, hair, garments, things carried) drawn from ``(seed, pid)``. A camera is a
 place (view, background, light, noise) drawn from ``(seed, camid)``. An image adds pose, framing and noise drawn from
-``(seed, pid, camid, index)``. Every material has a colour and, drawn independently of it, a reflectance in the near
-infrared, as dyes that absorb visible light are mostly transparent there: colour says nothing about infrared brightness.
-A dyed pattern vanishes in the infrared, a woven one stays. What both modalities share is therefore the body, the cut and
-length of the garments, what is worn and carried, and the woven patterns.
+``(seed, pid, camid, index)``. A material has a colour and, drawn independently, a reflectance in the near infrared, for
+most dyes let it pass: colour says nothing about brightness in the infrared. A dyed pattern vanishes there, a woven one
+stays. What both modalities share is the body, the cut and length of the garments, what is worn and carried, and the
+woven patterns.
 
 Nothing is downloaded. The bytes depend on the versions of NumPy and Pillow only as far as these change their random
 streams, their rasteriser or their JPEG encoder.
@@ -17,10 +17,10 @@ import math
 import os
 import shutil
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Any, Dict, List, Sequence, Tuple, Union
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
@@ -50,17 +50,17 @@ _TROUSER_COLOURS: Tuple[RGB, ...] = (
     (26, 26, 30), (40, 44, 60), (48, 66, 104), (88, 112, 150), (70, 70, 74), (128, 126, 122), (176, 160, 128),
     (92, 78, 58), (70, 80, 56), (206, 204, 198), (104, 40, 46),
 )
-_DOORS: Tuple[RGB, ...] = ((138, 112, 84), (96, 80, 66), (150, 152, 150), (92, 106, 116), (166, 148, 112), (110, 122, 108))
+_DOORS: Tuple[RGB, ...] = ((138, 112, 84), (96, 80, 66), (150, 152, 150), (92, 106, 116), (166, 148, 112))
 _SKINS: Tuple[RGB, ...] = ((236, 202, 178), (222, 182, 152), (202, 158, 124), (160, 114, 82), (112, 78, 58))
 _HAIRS: Tuple[RGB, ...] = ((24, 20, 20), (36, 28, 24), (70, 46, 32), (112, 78, 48), (182, 146, 92), (142, 140, 138))
-# Material: lowest and highest reflectance in the near infrared, and whether its patterns are woven (and so stay there).
-_MATERIALS: Dict[str, Tuple[float, float, bool]] = {
-    'cotton': (0.50, 0.95, False),
-    'polyester': (0.30, 0.90, True),
-    'wool': (0.30, 0.80, True),
-    'denim': (0.25, 0.70, False),
-    'nylon': (0.12, 0.60, True),
-    'leather': (0.06, 0.35, True),
+# Material: lowest and highest reflectance in the near infrared, and how often its pattern is woven, so that it stays.
+_MATERIALS: Dict[str, Tuple[float, float, float]] = {
+    'cotton': (0.50, 0.95, 0.5),
+    'polyester': (0.25, 0.95, 0.8),
+    'wool': (0.30, 0.85, 0.9),
+    'denim': (0.20, 0.65, 0.4),
+    'nylon': (0.10, 0.55, 0.8),
+    'leather': (0.05, 0.30, 0.9),
 }
 _PATTERNS = ('plain', 'plain', 'hoops', 'stripes', 'block', 'yoke', 'logo', 'panel', 'band')
 
@@ -141,17 +141,17 @@ class _Camera:
 
 
 _CAMERAS: Dict[int, _Camera] = {
-    1: _Camera(False, True, (0.2, 0.9, 2.9), 0.35, 0.16, 0.90, 0.960, 1.04, 1.00, (1.05, 1.00, 0.90), -0.10, 3.0, 0.0,
+    1: _Camera(False, True, (0.2, 0.9, 2.9), 0.30, 0.16, 0.90, 0.960, 1.04, 1.00, (1.05, 1.00, 0.90), -0.10, 3.0, 0.0,
                0.35, 88),
-    2: _Camera(False, True, (-0.5, -1.3, 2.6), 0.35, 0.24, 0.88, 0.955, 0.92, 1.10, (0.96, 1.02, 1.00), 0.12, 4.0, 0.0,
+    2: _Camera(False, True, (-0.5, -1.3, 2.6), 0.30, 0.24, 0.88, 0.955, 0.92, 1.10, (0.96, 1.02, 1.00), 0.12, 4.0, 0.0,
                0.50, 84),
-    3: _Camera(True, True, (-0.3, 1.1, 3.1), 0.40, 0.22, 0.90, 0.960, 1.12, 0.92, (1.0, 1.0, 1.0), 0.00, 5.0, 1.5,
+    3: _Camera(True, True, (-0.3, 1.1, 3.1), 0.30, 0.22, 0.90, 0.960, 1.12, 0.92, (1.0, 1.0, 1.0), 0.00, 5.0, 1.5,
                0.50, 84),
-    4: _Camera(False, False, (0.0, 1.5, -2.6), 0.35, 0.12, 0.86, 0.950, 1.06, 0.94, (0.98, 1.00, 1.03), 0.18, 2.5, 0.0,
+    4: _Camera(False, False, (0.0, 1.5, -2.6), 0.30, 0.12, 0.86, 0.950, 1.06, 0.94, (0.98, 1.00, 1.03), 0.18, 2.5, 0.0,
                0.40, 86),
-    5: _Camera(False, False, (0.6, -1.5, 3.0), 0.40, 0.18, 0.90, 0.965, 0.92, 1.08, (1.04, 0.99, 0.94), -0.20, 4.0, 0.0,
+    5: _Camera(False, False, (0.6, -1.5, 3.0), 0.30, 0.18, 0.90, 0.965, 0.92, 1.08, (1.04, 0.99, 0.94), -0.20, 4.0, 0.0,
                0.60, 80),
-    6: _Camera(True, False, (0.4, -1.2, 2.7), 0.40, 0.16, 0.88, 0.955, 1.15, 1.00, (1.0, 1.0, 1.0), 0.05, 6.5, 2.0,
+    6: _Camera(True, False, (0.4, -1.2, 2.7), 0.30, 0.16, 0.88, 0.955, 1.15, 1.00, (1.0, 1.0, 1.0), 0.05, 5.0, 2.0,
                0.60, 80),
 }
 
@@ -198,10 +198,10 @@ def _draw_cloth(
     colour, second = _draw_colour(rng, palette), _draw_colour(rng, palette)
     if sum(abs(a - b) for a, b in zip(colour, second, strict=True)) < 120:
         second = (232, 230, 224) if sum(colour) < 380 else (34, 36, 44)
-    low, high, woven = _MATERIALS[materials[int(rng.integers(len(materials)))]]
-    reflectance = float(rng.uniform(low, high))
-    # Light threads among dark ones or the reverse, at least a quarter of the range apart.
-    offset = float(rng.uniform(0.25, 0.45)) * (-1 if reflectance > 0.5 else 1)
+    low, high, often = _MATERIALS[materials[int(rng.integers(len(materials)))]]
+    reflectance, woven = float(rng.uniform(low, high)), rng.random() < often
+    # Light threads among dark ones or the reverse.
+    offset = float(rng.uniform(0.30, 0.48)) * (-1 if reflectance > 0.5 else 1)
     return _Cloth(
         colour=colour,
         second=second,
@@ -225,11 +225,13 @@ def _pick(rng: np.random.Generator, *options: Tuple[Any, float]) -> Any:
 def _looks(seed: int, pid: int) -> _Looks:
     rng = _generator(seed, pid, _LOOKS)
     broad, fat = float(rng.normal()), float(np.clip(rng.normal(), -1.5, 2.2))
-    leg = float(np.clip(rng.normal(0.475, 0.014), 0.44, 0.51))
+    leg = float(np.clip(rng.normal(0.475, 0.017), 0.44, 0.515))
     shoulder = float(np.clip(0.122 + 0.008 * broad + 0.003 * fat, 0.10, 0.15))
     skin_tone = _SKINS[int(rng.integers(len(_SKINS)))]
     skin_reflectance = float(rng.uniform(0.66, 0.80))
     hair_tone = _HAIRS[int(rng.integers(len(_HAIRS)))]
+    if sum(abs(a - b) for a, b in zip(hair_tone, skin_tone, strict=True)) < 130:
+        hair_tone = _HAIRS[0]
     hair_reflectance = float(rng.uniform(0.28, 0.52))
     cut = _pick(rng, ('short', 0.44), ('waist', 0.14), ('thigh', 0.13), ('coat', 0.14), ('dress', 0.15))
     hem = {'short': 0.00, 'waist': 0.035, 'thigh': -0.09, 'coat': -0.19, 'dress': -0.16}[cut]
@@ -243,12 +245,12 @@ def _looks(seed: int, pid: int) -> _Looks:
     return _Looks(
         stature=float(np.clip(rng.normal(1.0, 0.05), 0.88, 1.1)),
         shoulder=shoulder,
-        waist=shoulder * float(np.clip(0.76 + 0.07 * fat, 0.66, 0.98)),
-        hip=shoulder * float(np.clip(0.80 + 0.06 * fat - 0.03 * broad + rng.normal(0, 0.03), 0.70, 1.0)),
-        depth=float(np.clip(0.070 + 0.011 * fat, 0.056, 0.098)),
+        waist=shoulder * float(np.clip(0.76 + 0.09 * fat, 0.64, 1.04)),
+        hip=shoulder * float(np.clip(0.80 + 0.07 * fat - 0.03 * broad + rng.normal(0, 0.04), 0.68, 1.05)),
+        depth=float(np.clip(0.070 + 0.014 * fat, 0.052, 0.106)),
         head=float(np.clip(rng.normal(1.0, 0.05), 0.9, 1.12)),
         leg=leg,
-        limb=float(np.clip(1.0 + 0.09 * fat + 0.04 * broad, 0.82, 1.3)),
+        limb=float(np.clip(1.0 + 0.12 * fat + 0.05 * broad, 0.78, 1.36)),
         swing=float(rng.uniform(0.75, 1.25)),
         skin=skin,
         hair=_Cloth(hair_tone, hair_tone, hair_reflectance, hair_reflectance),
@@ -267,11 +269,11 @@ def _looks(seed: int, pid: int) -> _Looks:
         legwear=skin if rng.random() < 0.65 else _draw_cloth(rng, _TROUSER_COLOURS),
         shoe=_draw_cloth(rng, materials=('leather', 'nylon', 'polyester', 'cotton')),
         boot=float(rng.uniform(0.13, 0.24)) if rng.random() < 0.22 else 0.0,
-        carried=_pick(rng, ('none', 0.34), ('backpack', 0.22), ('shoulder', 0.17), ('handbag', 0.15), ('case', 0.12)),
+        carried=_pick(rng, ('none', 0.22), ('backpack', 0.24), ('shoulder', 0.20), ('handbag', 0.18), ('case', 0.16)),
         bag=_draw_cloth(rng, materials=('leather', 'nylon', 'polyester', 'cotton')),
-        bag_size=float(rng.uniform(0.8, 1.25)),
+        bag_size=float(rng.uniform(0.7, 1.35)),
         side=1 if rng.random() < 0.5 else -1,
-        hat=_pick(rng, ('none', 0.74), ('cap', 0.11), ('beanie', 0.08), ('brim', 0.07)),
+        hat=_pick(rng, ('none', 0.62), ('cap', 0.15), ('beanie', 0.11), ('brim', 0.12)),
         hat_cloth=_draw_cloth(rng),
     )
 
@@ -289,7 +291,7 @@ def _capsule(
         shrink: float = 1.0,
         flat: Tuple[bool, bool] = (False, False),
 ) -> List[Point]:
-    """Outline of a tapered limb of end radii `ra` and `rb`, moved by `dx`, thinned by `shrink`, its ends round or flat."""
+    """Outline of a tapered limb, moved by `dx` and thinned by `shrink`, with round or `flat` ends."""
     angle = math.atan2(b[1] - a[1], b[0] - a[0])
     outline = []
     for (x, y), radius, start, cut in ((a, ra, angle + math.pi / 2, flat[0]), (b, rb, angle - math.pi / 2, flat[1])):
@@ -311,15 +313,6 @@ class _Shell:
     x: np.ndarray
     radius: np.ndarray
     turn: float
-    rows: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.rows = len(self.y)
-
-    def across(self, angle: float) -> float:
-        """Sine of the angle as seen, in [-1, 1], or its nearest visible edge."""
-        seen = (angle + self.turn + math.pi) % (2 * math.pi) - math.pi
-        return math.sin(min(max(seen, -math.pi / 2), math.pi / 2))
 
     def span(self, centre: float, half: float) -> Tuple[float, float]:
         """The visible part of the angles within `half` of `centre`, as places across the shell; empty when hidden."""
@@ -329,8 +322,9 @@ class _Shell:
 
     def patch(self, u0: float, u1: float, v0: float, v1: float) -> List[Point]:
         """Polygon between places `u0` and `u1` across and rows `v0` and `v1`."""
-        at = np.linspace(v0, v1, max(2, int(self.rows * (v1 - v0)) + 1)) * (self.rows - 1)
-        grid = np.arange(self.rows)
+        rows = len(self.y)
+        at = np.linspace(v0, v1, max(2, int(rows * (v1 - v0)) + 1)) * (rows - 1)
+        grid = np.arange(rows)
         y, x, r = (np.interp(at, grid, values) for values in (self.y, self.x, self.radius))
         left, right = list(zip(x + u0 * r, y, strict=True)), list(zip(x + u1 * r, y, strict=True))
         return [(float(px), float(py)) for px, py in left + right[::-1]]
@@ -385,7 +379,8 @@ class _Figure:
         out = side * (0.028 + 0.018 * self.looks.limb)
         top = (x, self.neck - 0.046 + self.lift, 0.0)
         elbow = (x + out, top[1] - 0.165 * math.cos(swing), 0.165 * math.sin(swing))
-        hand = (elbow[0] + out * 0.1, elbow[1] - 0.15 * math.cos(swing + bend), elbow[2] + 0.15 * math.sin(swing + bend))
+        swing += bend
+        hand = (elbow[0] + out * 0.1, elbow[1] - 0.15 * math.cos(swing), elbow[2] + 0.15 * math.sin(swing))
         return [top, elbow, hand]
 
     def shell(self, rows: Sequence[Tuple[float, float, float]]) -> _Shell:
@@ -453,7 +448,7 @@ class _Figure:
             self.hair_behind()
         if far_arm_hidden:
             self.arm(far)
-        if looks.carried in ('shoulder',) and self.depth((looks.side * 1.0, 0, 0)) < -0.35:
+        if looks.carried == 'shoulder' and self.depth((looks.side * 1.0, 0, 0)) < -0.35:
             self.shoulder_bag()
         self.leg(far, 0.84)
         self.leg(near, 1.0)
@@ -569,7 +564,7 @@ class _Figure:
         elif looks.sleeve == 1.0 and looks.collar == 'hood':
             self.cover(trunk, _shade(ink, 0.6), 0.1, 1.0, 0.0, 0.05)
         if looks.collar == 'vee' and self.cos > -0.1:
-            u = trunk.across(0.0)
+            u = sum(trunk.span(0.0, 0.01)) / 2
             y0, y1, r = trunk.y[0], trunk.y[0] + 0.085 * self.pose.scale, 0.034 * self.pose.scale
             x = self.pose.x + 0.25 * u * r
             skin = _shade(looks.skin.ink(self.infrared), 0.92)
@@ -823,10 +818,9 @@ def _background(seed: int, camid: int, height: int, width: int) -> np.ndarray:
     image = Image.new('RGB', (2 * w, 2 * h))
     (_indoor if camera.indoor else _outdoor)(ImageDraw.Draw(image), rng, 2 * w, 2 * h, camera.infrared)
     image = image.reduce(2).filter(ImageFilter.GaussianBlur(0.008 * height))
-    pixels = np.asarray(image, dtype=np.float32)
-    speckle = rng.normal(0, 1, (h // 2, w // 2)).astype(np.float32)
-    pixels = pixels * (1 + 0.035 * _resize(speckle, h, w))[..., None]
-    pixels = pixels[..., :1] if camera.infrared else pixels
+    pixels: np.ndarray = np.asarray(image, dtype=np.float32)
+    speckle = 1 + 0.035 * _resize(rng.standard_normal((h // 2, w // 2), dtype=np.float32), h, w)
+    pixels = pixels[..., :1 if camera.infrared else 3] * speckle[..., None]
     pixels.flags.writeable = False
     return pixels
 
@@ -898,9 +892,9 @@ def _compose(figure: _Figure, place: np.ndarray, rng: np.random.Generator, heigh
 def _expose(scene: np.ndarray, camera: _Camera, rng: np.random.Generator) -> np.ndarray:
     """Light and sensor: gain, gamma, colour cast or active illumination, then noise; returns uint8."""
     height, width = scene.shape[:2]
-    y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
-    x = np.linspace(-1, 1, width, dtype=np.float32)[None]
-    light = 1 + camera.light_side * x + 0.06 * float(rng.normal()) * y
+    y: np.ndarray = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
+    x: np.ndarray = np.linspace(-1, 1, width, dtype=np.float32)[None]
+    light: np.ndarray = 1 + camera.light_side * x + 0.06 * float(rng.normal()) * y
     if camera.infrared:
         cy, cx = rng.normal(0, 0.15, 2)
         light = light * (0.58 + 0.55 * np.exp(-(((y - cy + 0.15) / 0.95) ** 2)) * np.exp(-(((x - cx) / 1.1) ** 2)))
@@ -999,7 +993,7 @@ def _already_written(root: Path, record: Dict[str, Any]) -> bool:
 
 
 def write_sysu_layout(
-        root: Any,
+        root: Union[str, 'os.PathLike[str]'],
         num_train: int = 100,
         num_val: int = 20,
         num_test: int = 50,

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple, Optional
 import numpy as np
 import torch
 
-__all__ = ['RULES', 'RankResult', 'rank']
+__all__ = ['RULES', 'RankResult', 'rank', 'retrieve']
 
 RULES = (None, 'same_camera', 'sysu_mm01')
 _CMC = ('identity', 'image')
@@ -173,3 +173,36 @@ def rank(
     length = len(ids) if cmc == 'identity' else num_gallery
     curve = torch.bincount(first, minlength=length).double().cumsum(0) / n_valid
     return RankResult(curve.numpy(), float(ap.mean()), float(inp.mean()), n_valid)
+
+
+def retrieve(
+        distmat: Any,
+        q_pids: Any = None,
+        g_pids: Any = None,
+        q_camids: Any = None,
+        g_camids: Any = None,
+        rule: Optional[str] = None,
+        top: int = 10,
+) -> np.ndarray:
+    """The nearest gallery images of every query, after the rule, as `rank` orders them.
+
+    Args:
+        distmat: Distances (Q, G), smaller is closer.
+        q_pids: As for `rank`; needed where there is a rule, as are the next three.
+        g_pids: As for `rank`.
+        q_camids: As for `rank`.
+        g_camids: As for `rank`.
+        rule: As for `rank`.
+        top: Number of places.
+
+    Returns:
+        Gallery indices (Q, min(top, G)), -1 where the rule leaves fewer.
+    """
+    dist = _tensor('distmat', distmat).double()
+    if rule is not None:
+        labels = [torch.as_tensor(label) for label in (q_pids, g_pids, q_camids, g_camids)]
+        skipped = _skipped(rule, *labels)
+        assert skipped is not None
+        dist = dist.masked_fill(skipped, torch.inf)
+    values, order = torch.sort(dist, dim=1, stable=True)
+    return order[:, :top].masked_fill(torch.isinf(values[:, :top]), -1).numpy()

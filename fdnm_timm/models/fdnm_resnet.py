@@ -80,6 +80,11 @@ class FDNMResNet(FDNM):
             raise ValueError(f'num_stages is {num_stages}, but a ResNet has 1 to 4 stages.')
         if output_stride not in (8, 16, 32):
             raise ValueError(f'output_stride is {output_stride}, but must be 8, 16 or 32.')
+        self_args = dict(
+            num_classes=num_classes, in_chans=in_chans, output_stride=output_stride, last_stride=last_stride,
+            num_stages=num_stages, global_pool=global_pool, drop_rate=drop_rate, drop_path_rate=drop_path_rate,
+            agp_stages=list(agp_stages), anm=anm, anm_residual=anm_residual, final_norm=final_norm, init=init,
+            num_parts=num_parts, global_head=global_head, embedding=embedding)
         dd = {'device': device, 'dtype': dtype}
         stages, feature_info = make_blocks(
             (block,) * num_stages,
@@ -115,7 +120,14 @@ class FDNMResNet(FDNM):
             embedding=embedding,
             **dd,
         )
+        self._constructor_args = self_args
         self._init_backbone()
+
+    @property
+    @torch.jit.unused
+    def constructor_args(self) -> Dict[str, Any]:
+        """Every argument that makes this model again, as JSON values; what was reset since is up to date."""
+        return {**self._constructor_args, 'num_classes': self.num_classes, 'global_pool': self.head.pool_type}
 
     @torch.jit.ignore
     def _init_backbone(self) -> None:

@@ -4,6 +4,7 @@ import warnings
 
 import pytest
 import torch
+from timm.layers import set_exportable
 from torch import nn
 
 from fdnm_timm.layers import AmplitudeGuidedPhase, AmplitudeNuancesMining
@@ -394,10 +395,34 @@ def test_agp_gradient_is_bounded_with_its_guide(kind):
         assert size != (4, 4) or kind != 'random' or grad.norm() <= 4 * g.norm()
 
 
+@pytest.mark.parametrize('noise', [1e-3, 1e-7, 1e-11])
+def test_anm_gradient_is_clamped(noise):
+    """1/A counts as 1/(1e-3 mean A) at most, so an almost constant map does not blow the gradient up.
+
+    With the instance norms' weights 0 and biases b, f_k = x + ifft2(b e^{j theta}) up to the eval-mode batch norm, its
+    factor below 1. The Jacobian of b e^{j theta} is |b| / A, tangentially; both branches add.
+    """
+    anm = AmplitudeNuancesMining(2).double().eval()
+    with torch.no_grad():
+        for branch in anm.branches:
+            branch.norm.weight.zero_()
+            branch.norm.bias.fill_(0.7)
+    x = 1 + noise * maps(2, 2, 6, 5, seed=18)
+    spectrum = torch.fft.rfft2(x, norm='ortho').abs()
+    mean = spectrum.mean(dim=(2, 3)).min()
+    assert noise > 1e-4 or spectrum.min() < 1e-4 * mean  # the clamp has something to do
+    x.requires_grad_()
+    for seed in range(3):
+        g = torch.randn(2, *x.shape, generator=generator(seed), dtype=torch.float64)
+        grad, = torch.autograd.grad((torch.stack(anm(x)) * g).sum(), x)
+        assert grad.norm() <= (1 + 0.7 / (1e-3 * mean)) * g.flatten(1).norm(dim=1).sum()
+
+
 @pytest.mark.parametrize('dtype', [torch.float32, torch.float64], ids=str)
-@pytest.mark.parametrize('scale', [1e-20, 1e-6, 1e6, 1e15])
+@pytest.mark.parametrize('scale', [1e-30, 1e-20, 1e-6, 1e6, 1e15, 1e25])
 def test_agp_is_homogeneous(scale, dtype):
-    # at a constant S, y(c x) = c y(x), and the gradient does not depend on the scale at all
+    # at a constant S, y(c x) = c y(x), and the gradient does not depend on the scale at all, also where the squares
+    # of the amplitudes leave float32's range
     module = make_agp(dtype=dtype)
     with torch.no_grad():
         module.guide.weight.zero_()
@@ -482,6 +507,21 @@ def test_script_equals_eager():
             x = maps(2, CHANNELS, *size, seed=12).float()
             for _ in range(3):  # the profiling executor changes its code after the first calls
                 torch.testing.assert_close(scripted(x), module(x), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize('size', SIZES, ids=str)
+def test_exportable_form_equals_reference(size):
+    # the matrix products that stand for the FFT under timm's exportable flag
+    x = maps(2, CHANNELS, *size, seed=17)
+    with set_exportable(True):
+        agp, anm = both(dtype=torch.float64)
+        got = [agp(x), *anm(x)]
+        agp32, anm32 = both()
+        single = [agp32(x.float()), *anm32(x.float())]
+    expected = [agp_reference(agp, x), *reference.anm(anm, x)]
+    for g, s, e in zip(got, single, expected, strict=True):
+        torch.testing.assert_close(g, e, rtol=0, atol=1e-9)
+        torch.testing.assert_close(s.double(), e, rtol=1e-4, atol=1e-4)
 
 
 def test_channels_last():

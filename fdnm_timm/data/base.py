@@ -1,0 +1,105 @@
+"""What every cross-modality data set has: lists of records, each image's modality, and a way to load it."""
+import os
+from pathlib import Path
+from typing import ClassVar, List, Sequence, Tuple, Union
+
+from PIL import Image
+
+__all__ = ['INFRARED', 'VISIBLE', 'CrossModalityDataset', 'DatasetError', 'Record', 'read_image']
+
+VISIBLE, INFRARED = 0, 1
+Record = Tuple[str, int, int]  # (path, pid, camid), as in torchreid
+
+
+class DatasetError(RuntimeError):
+    """A data set on disk is missing or malformed; the message names the file and the reason."""
+
+
+def read_image(path: str) -> Image.Image:
+    """Open an image file as RGB.
+
+    Raises:
+        DatasetError: The file is missing or cannot be decoded, with its name.
+    """
+    try:
+        with Image.open(path) as image:
+            return image.convert('RGB')
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DatasetError(f'Cannot read the image "{path}": {error}. Repair or remove it.') from error
+
+
+class CrossModalityDataset:
+    """Base of the data sets.
+
+    Attributes:
+        train: Training records; pids are 0..num_train_pids-1, as classifiers and torchreid need them.
+        query: Query records of the default setting, with the benchmark's own pids.
+        gallery: Gallery records of the default setting.
+        test: All test records, of both modalities, which the protocols choose from.
+        train_names: The benchmark's pid of each training label.
+
+    A record's camid is the number that the benchmark gives the camera. It does not always tell the modality: that is
+    `modality(path)`.
+    """
+    name: ClassVar[str] = ''
+    folders: ClassVar[Sequence[str]] = ()  # names of the data set's folder inside `root`
+    marker: ClassVar[str] = ''  # what lies in the data set's folder
+
+    train: List[Record]
+    query: List[Record]
+    gallery: List[Record]
+    test: List[Record]
+    train_names: List[int]
+    held_out = False  # the test identities are a split of the training ones, see `hold_out`
+
+    def __init__(self, root: Union[str, os.PathLike]) -> None:
+        """
+        Args:
+            root: The data set's folder or its parent.
+
+        Raises:
+            DatasetError: There is no such folder, or what lies in it is malformed.
+        """
+        self.root = self._find_root(Path(root))
+        self.test = []
+
+    @classmethod
+    def _find_root(cls, root: Path) -> Path:
+        candidates = [root, *[root / folder for folder in cls.folders]]
+        for candidate in candidates:
+            if (candidate / cls.marker).exists() and candidate.is_dir():
+                return candidate
+        state = 'exists, but' if root.is_dir() else 'does not exist:'
+        raise DatasetError(
+            f'{cls.__name__}: "{root}" {state} no "{cls.marker}" was found in it or in its subfolders '
+            f'{", ".join(cls.folders)}. Give the data set\'s folder or its parent as root.')
+
+    def modality(self, path: str) -> int:
+        """VISIBLE or INFRARED, of a record's path."""
+        raise NotImplementedError
+
+    def load(self, path: str) -> Image.Image:
+        """The RGB image that a record's path stands for."""
+        return read_image(path)
+
+    def scene(self, pid: int) -> int:
+        """Identities of the same scene are held out together; by default each is its own."""
+        return pid
+
+    def _set_train(self, records: Sequence[Record]) -> None:
+        """Relabel, and insist that every training identity was seen in both modalities."""
+        names = sorted({pid for _, pid, _ in records})
+        label = {pid: i for i, pid in enumerate(names)}
+        self.train_names = names
+        self.train = [(path, label[pid], camid) for path, pid, camid in records]
+        seen: List[set] = [set(), set()]
+        for path, pid, _ in records:
+            seen[self.modality(path)].add(pid)
+        for modality, word in ((VISIBLE, 'visible'), (INFRARED, 'infrared')):
+            missing = sorted(set(names) - seen[modality])
+            if missing:
+                raise DatasetError(
+                    f'{type(self).__name__}: training identities {missing[:10]} of "{self.root}" have no {word} image. '
+                    f'Both modalities are needed: complete or remove them.')
+        if not names:
+            raise DatasetError(f'{type(self).__name__}: "{self.root}" holds no training image.')

@@ -1,0 +1,92 @@
+"""Batches of P identities, each with K visible and K infrared images."""
+from typing import Dict, Iterator, List, Optional, Sequence, Tuple
+
+import numpy as np
+import torch
+
+from .base import INFRARED, VISIBLE, DatasetError, Record
+
+__all__ = ['CrossModalityIdentitySampler', 'SampleKey']
+
+SampleKey = Tuple[int, int]  # (place in the records, seed of its augmentation)
+
+
+class CrossModalityIdentitySampler(torch.utils.data.Sampler[SampleKey]):
+    """Draw P identities a batch, and K visible and K infrared images of each.
+
+    An epoch is ceil(max(N_visible, N_infrared) / (P * K)) batches, and `len` is its exact number of images. Identities are
+    drawn without replacement within a batch; so are the images, except of an identity with fewer than K. What is drawn
+    depends on the seed and the epoch (`set_epoch`) alone, and each place in the epoch has a seed of its own for its
+    augmentation, so neither workers nor a resumed run change anything.
+    """
+
+    def __init__(
+            self,
+            records: Sequence[Record],
+            modalities: Sequence[int],
+            num_ids: int = 6,
+            num_instances: int = 4,
+            seed: int = 0,
+            names: Optional[Sequence[int]] = None,
+    ) -> None:
+        """
+        Args:
+            records: Training records.
+            modalities: Modality of each record.
+            num_ids: P, identities of a batch, >= 2.
+            num_instances: K, images of an identity and modality, >= 1.
+            seed: Of all that is drawn.
+            names: The benchmark's pid of each label, for messages.
+
+        Raises:
+            DatasetError: An identity has no image of one modality, or there are fewer than P identities.
+            ValueError: Lengths that do not fit, or P or K out of range.
+        """
+        if len(records) != len(modalities):
+            raise ValueError(f'There are {len(records)} records, but {len(modalities)} modalities.')
+        if num_ids < 2 or num_instances < 1:
+            raise ValueError(
+                f'num_ids is {num_ids} and num_instances {num_instances}, but a batch needs at least 2 identities (one has no '
+                f'negatives) and 1 image of each modality.')
+        index: Tuple[Dict[int, List[int]], Dict[int, List[int]]] = ({}, {})
+        for place, ((_, pid, _), modality) in enumerate(zip(records, modalities)):
+            index[modality].setdefault(pid, []).append(place)
+        for modality, word in ((VISIBLE, 'visible'), (INFRARED, 'infrared')):
+            missing = sorted(index[1 - modality].keys() - index[modality].keys())
+            if missing:
+                shown = [names[pid] if names is not None else pid for pid in missing[:10]]
+                raise DatasetError(
+                    f'Identities {shown} have no {word} image, but a batch takes both modalities of each: complete or remove '
+                    f'them.')
+        self.pids = sorted(index[VISIBLE])
+        if len(self.pids) < num_ids:
+            raise DatasetError(
+                f'A batch takes {num_ids} identities, but there are {len(self.pids)}: lower the number of identities a batch.')
+        self.index = index
+        self.num_ids = num_ids
+        self.num_instances = num_instances
+        self.seed = seed
+        self.epoch = 0
+        most = max(sum(len(places) for places in of_pid.values()) for of_pid in index)
+        self.num_batches = -(-most // (num_ids * num_instances))
+
+    @property
+    def batch_size(self) -> int:
+        return 2 * self.num_ids * self.num_instances
+
+    def set_epoch(self, epoch: int) -> None:
+        """Set the epoch (>= 0) that the next pass draws."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.num_batches * self.batch_size
+
+    def __iter__(self) -> Iterator[SampleKey]:
+        rng = np.random.default_rng((self.seed, self.epoch))
+        for _ in range(self.num_batches):
+            for pid in rng.choice(self.pids, self.num_ids, replace=False):
+                for of_pid in self.index:
+                    places = of_pid[int(pid)]
+                    drawn = rng.choice(places, self.num_instances, replace=len(places) < self.num_instances)
+                    for place, seed in zip(drawn, rng.integers(2 ** 63, size=self.num_instances)):
+                        yield int(place), int(seed)

@@ -1,0 +1,5 @@
+"""Pictures of results, as matplotlib figures."""
+from .curves import plot_training
+from .ranked import plot_ranked, save_ranked
+
+__all__ = ['plot_ranked', 'plot_training', 'save_ranked']
