@@ -1,7 +1,7 @@
 """Euclidean distances that can be trained through 0."""
 import torch
 
-__all__ = ['euclidean', 'check_batch']
+__all__ = ['check_batch', 'euclidean', 'full_precision']
 
 
 def euclidean(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
@@ -13,6 +13,11 @@ def euclidean(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     square = (a - b).square().sum(dim=-1)
     positive = square > 0
     return torch.where(positive, torch.where(positive, square, torch.ones_like(square)).sqrt(), square)
+
+
+def full_precision(x: torch.Tensor) -> torch.Tensor:
+    """Half types as float32; differences of features lose too many digits in them."""
+    return x.float() if x.dtype.itemsize < 4 else x
 
 
 def check_batch(features: torch.Tensor, **labels: torch.Tensor) -> None:

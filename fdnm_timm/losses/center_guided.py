@@ -5,7 +5,7 @@ Paper: Frequency Domain Nuances Mining for Visible-Infrared Person Re-identifica
 import torch
 import torch.nn as nn
 
-from ._distance import check_batch, euclidean
+from ._distance import check_batch, euclidean, full_precision
 
 __all__ = ['CenterGuidedNuancesMiningLoss']
 
@@ -23,7 +23,8 @@ class CenterGuidedNuancesMiningLoss(nn.Module):
 
     `loss(f1, f2, pids, modality)` takes the branches' features (N, D) each, before the neck, identities (N,) and
     modalities (N,), 0 = visible and 1 = infrared, in any order; it returns a scalar. It raises ValueError where the shapes
-    differ, where the batch has fewer than two identities (no negative centre), and where an identity lacks a modality.
+    differ, where the batch has fewer than two identities (no negative centre), where an identity lacks a modality, and
+    for modalities other than 0 and 1.
     """
 
     def __init__(self, margin: float = 0.2, reduction: str = 'mean') -> None:
@@ -50,7 +51,12 @@ class CenterGuidedNuancesMiningLoss(nn.Module):
             raise ValueError(
                 f'f1 has shape {list(f1.shape)} and f2 {list(f2.shape)}, but both must be (N, D), the branches of one batch.')
         check_batch(f1, pids=pids, modality=modality)
-        centers = self._centers(torch.stack((f1, f2)), pids, modality.to(f1.device) > 0)  # (modality, branch, P, D)
+        if bool(((modality != 0) & (modality != 1)).any()):
+            raise ValueError(
+                f'modality runs from {int(modality.min())} to {int(modality.max())}, but only 0 (visible) and 1 (infrared) are '
+                f'modalities.')
+        # (modality, branch, P, D)
+        centers = self._centers(full_precision(torch.stack((f1, f2))), pids, modality.to(f1.device) > 0)
         across = euclidean(centers, centers.flip(0))
         between = euclidean(centers, centers.flip(1))
         negatives = euclidean(centers.unsqueeze(3), centers.unsqueeze(2))  # (modality, branch, P, P), row j, column k
@@ -75,4 +81,5 @@ class CenterGuidedNuancesMiningLoss(nn.Module):
             raise ValueError(
                 f'Identity {int(ids[row])} has no {("visible", "infrared")[modality]} image in the batch, and so no centre: '
                 f'sample every identity in both modalities.')
-        return torch.einsum('mnp,bnd->mbpd', member / count.unsqueeze(1), features)
+        with torch.autocast(features.device.type, enabled=False):
+            return torch.einsum('mnp,bnd->mbpd', member / count.unsqueeze(1), features)

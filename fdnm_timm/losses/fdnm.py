@@ -7,7 +7,7 @@ from typing import Dict, NamedTuple, Tuple
 import torch
 import torch.nn as nn
 
-from ._distance import check_batch
+from ._distance import check_batch, full_precision
 from .center_guided import CenterGuidedNuancesMiningLoss
 from .triplet import HardTripletLoss
 
@@ -22,7 +22,7 @@ class FDNMLoss(nn.Module):
 
     `loss(output, pids, modality)` takes the model's `FDNMOutput` (features (B, branches, heads, D) before the neck, logits
     (B, branches, heads, num_classes)), identities (B,) in 0..num_classes-1 and modalities (B,), 0 = visible and
-    1 = infrared. It returns the total and a dict of its unweighted parts, 'id', 'tri' and, where it is used, 'cnm'. It
+    1 = infrared. It returns the total and a dict of its unweighted parts, 'id', and where their weights are not 0, 'tri' and 'cnm'. It
     raises ValueError for labels that do not fit, and FloatingPointError naming the part that is not finite.
     """
 
@@ -64,8 +64,7 @@ class FDNMLoss(nn.Module):
         branches, heads = features.shape[1:3]
         parts = {
             'id': nn.functional.cross_entropy(
-                logits.flatten(0, 2).float() if logits.dtype.itemsize < 4 else logits.flatten(0, 2),
-                pids.repeat_interleave(branches * heads)),
+                full_precision(logits.flatten(0, 2)), pids.repeat_interleave(branches * heads)),
         }
         total = parts['id']
         if self.lambda_tri:
@@ -79,6 +78,6 @@ class FDNMLoss(nn.Module):
         if not bool(torch.isfinite(total.detach())):
             bad = [name for name, part in parts.items() if not bool(torch.isfinite(part.detach()))]
             raise FloatingPointError(
-                f'The loss is not finite: {", ".join(f"{name} = {float(parts[name])}" for name in bad)}. Look for NaN in the '
+                f'The loss is not finite: {", ".join(f"{name} = {float(parts[name].detach())}" for name in bad)}. Look for NaN in the '
                 f'input images, or lower the learning rate.')
         return total, parts

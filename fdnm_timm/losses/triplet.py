@@ -5,7 +5,7 @@ Paper: In Defense of the Triplet Loss for Person Re-Identification - https://arx
 import torch
 import torch.nn as nn
 
-from ._distance import check_batch, euclidean
+from ._distance import check_batch, euclidean, full_precision
 
 __all__ = ['HardTripletLoss']
 
@@ -32,11 +32,10 @@ class HardTripletLoss(nn.Module):
         same = pids.unsqueeze(0) == pids.unsqueeze(1)
         if bool(same.all()):
             raise ValueError(f'The batch holds one identity ({pids[:1].tolist()}), and so no negative: sample at least two.')
-        with torch.no_grad():
-            # mining only needs the order, so it may use the cheap quadratic form; the chosen pairs are then exact
-            square = features.square().sum(dim=1)
-            dist = square.unsqueeze(0) + square.unsqueeze(1) - 2 * features @ features.t()
-            positive = dist.masked_fill(~same, -torch.inf).argmax(dim=1)
-            negative = dist.masked_fill(same, torch.inf).argmin(dim=1)
+        features = full_precision(features)
+        # not by the quadratic form |a|^2 + |b|^2 - 2ab, which far from the origin cancels and picks wrong pairs
+        dist = torch.cdist(features.detach(), features.detach(), compute_mode='donot_use_mm_for_euclid_dist')
+        positive = dist.masked_fill(~same, -torch.inf).argmax(dim=1)
+        negative = dist.masked_fill(same, torch.inf).argmin(dim=1)
         gap = euclidean(features, features[positive]) - euclidean(features, features[negative])
         return (gap + self.margin).clamp(min=0).mean()

@@ -19,6 +19,8 @@ class RankResult(NamedTuple):
 
 
 def _tensor(name: str, value: Any, length: Optional[int] = None) -> torch.Tensor:
+    if isinstance(value, np.ndarray):
+        value = np.ascontiguousarray(value)  # torch takes no negative strides
     tensor = torch.as_tensor(value)
     if length is not None and tuple(tensor.shape) != (length,):
         raise ValueError(f'{name} has shape {list(tensor.shape)}, but [{length}] is expected, one value an image.')
@@ -119,6 +121,8 @@ def rank(
         raise ValueError(f'rule is {rule!r}, but must be one of {", ".join(map(repr, RULES))}.')
     if cmc not in _CMC:
         raise ValueError(f'cmc is {cmc!r}, but must be one of {", ".join(map(repr, _CMC))}.')
+    if chunk_size < 1:
+        raise ValueError(f'chunk_size is {chunk_size}, but at least 1 query is ranked at a time.')
     if q_pids is None or g_pids is None:
         raise ValueError('q_pids and g_pids are needed: the identities of the queries and of the gallery.')
     if (distmat is None) == (query is None or gallery is None):
@@ -141,8 +145,8 @@ def rank(
                 raise ValueError(f'{name} holds NaN or infinite embeddings: nothing can be ranked by them.')
         num_query, num_gallery = len(query), len(gallery)
         device = query.device
-        query = torch.nn.functional.normalize(query if query.dtype.itemsize >= 4 else query.float(), dim=1)
-        gallery = torch.nn.functional.normalize(gallery.to(query.dtype), dim=1).to(device)
+        query = torch.nn.functional.normalize(query.double(), dim=1)
+        gallery = torch.nn.functional.normalize(gallery.double(), dim=1).to(device)
     if num_query == 0 or num_gallery == 0:
         raise ValueError(f'There are {num_query} queries and {num_gallery} gallery images: nothing to rank.')
     q_pids = _tensor('q_pids', q_pids, num_query).to(device)
@@ -157,7 +161,8 @@ def rank(
     firsts, aps, inps = [], [], []
     for start in range(0, num_query, chunk_size):
         part = slice(start, start + chunk_size)
-        dist = distmat[part] if distmat is not None else 1 - query[part] @ gallery.t()
+        # rounded to float32, which takes away the last digits, where equal embeddings differ by the product's blocking
+        dist = distmat[part] if distmat is not None else (1 - query[part] @ gallery.t()).float()
         match = q_pids[part, None] == g_pids[None]
         skipped = _skipped(rule, q_pids[part], g_pids, None if rule is None else q_camids[part], g_camids)
         first, ap, inp = _chunk_ranks(dist, match, skipped, g_place, cmc, len(ids))
