@@ -6,8 +6,10 @@ from typing import Any, Dict, List, Literal, Optional, Sequence, Tuple, Union, g
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-__all__ = ['Config', 'ConfigError', 'DataConfig', 'LossConfig', 'ModelConfig', 'OptimConfig', 'TrainConfig', 'load_config',
-           'recipe_path']
+__all__ = [
+    'Config', 'ConfigError', 'DataConfig', 'LossConfig', 'ModelConfig', 'OptimConfig', 'TrainConfig', 'load_config',
+    'recipe_path',
+]
 
 RECIPES = Path(__file__).parent / 'configs'
 
@@ -44,7 +46,8 @@ class DataConfig(_Section):
     dataset: str = 'sysu_mm01'
     root: str = '.'
     options: Dict[str, Any] = Field(default_factory=dict, description="further arguments of the data set's class")
-    hold_out: int = Field(0, ge=0, description='evaluate on every so-maniest training scene, held out; 0: on the test set')
+    hold_out: int = Field(
+        0, ge=0, description='evaluate on every so-maniest training scene, held out; 0: on the test set')
     height: int = Field(384, ge=8)
     width: int = Field(192, ge=8)
     num_ids: int = Field(6, ge=2, description='identities of a batch')
@@ -89,11 +92,11 @@ class TrainConfig(_Section):
 
 class Config(_Section):
     """A whole run. Its YAML file beside the results makes the same run again."""
-    model: ModelConfig = Field(default_factory=ModelConfig)
-    data: DataConfig = Field(default_factory=DataConfig)
-    loss: LossConfig = Field(default_factory=LossConfig)
-    optim: OptimConfig = Field(default_factory=OptimConfig)
-    train: TrainConfig = Field(default_factory=TrainConfig)
+    model: ModelConfig = ModelConfig()
+    data: DataConfig = DataConfig()
+    loss: LossConfig = LossConfig()
+    optim: OptimConfig = OptimConfig()
+    train: TrainConfig = TrainConfig()
 
     def to_yaml(self) -> str:
         return yaml.safe_dump(self.model_dump(mode='json'), sort_keys=False)
@@ -110,17 +113,17 @@ def _nearest(word: str, words: Sequence[str]) -> str:
     return f'did you mean "{near[0]}"? ' if near else ''
 
 
-def _explain(error: Dict[str, Any]) -> str:
+def _explain(error: Any) -> str:
     key = '.'.join(map(str, error['loc']))
     section: Any = Config
     for name in error['loc'][:-1]:
-        field = section.model_fields.get(name) if isinstance(section, type) and issubclass(section, BaseModel) else None
-        section = field.annotation if field is not None else None
-    if error['type'] == 'extra_forbidden' and isinstance(section, type):
+        section = getattr(section, 'model_fields', {}).get(name)
+        section = section.annotation if section is not None else None
+    if error['type'] == 'extra_forbidden' and hasattr(section, 'model_fields'):
         known = list(section.model_fields)
         return f'"{key}" is not a key: {_nearest(error["loc"][-1], known)}Known here: {", ".join(known)}.'
     choices: List[str] = []
-    if error['type'] == 'literal_error' and isinstance(section, type):
+    if error['type'] == 'literal_error' and hasattr(section, 'model_fields'):
         choices = [str(c) for c in get_args(section.model_fields[error['loc'][-1]].annotation)]
     near = _nearest(error['input'], choices) if choices else ''
     return f'"{key}" is {error["input"]!r}: {error["msg"]}. {near}'.rstrip()
@@ -144,7 +147,8 @@ def _from_file(path: Union[str, Path]) -> Dict[str, Any]:
     if values is None:
         return {}
     if not isinstance(values, dict):
-        raise ConfigError(f'The config "{path}" holds {type(values).__name__}, but sections such as "model:" are expected.')
+        raise ConfigError(
+            f'The config "{path}" holds {type(values).__name__}, but sections such as "model:" are expected.')
     return values
 
 

@@ -19,8 +19,8 @@ __all__ = ['add_parser', 'run']
 def add_parser(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         'demo', help='draw people, train, evaluate, save and reload; a few minutes on a CPU',
-        description='Draw the SyntheticVI data set, train fdnm_resnet18 on it through the torchreid engine, evaluate before and '
-                    'after, save in Hub format, reload with timm and compare the embeddings.')
+        description='Draw the SyntheticVI data set, train fdnm_resnet18 on it through the torchreid engine, evaluate '
+                    'before and after, save in Hub format, reload with timm and compare the embeddings.')
     parser.add_argument('--out', type=Path, default=Path('demo'), help='folder for everything (default: demo)')
     parser.add_argument('--set', dest='settings', metavar='KEY=VALUE', action='append', default=[],
                         help='change one key of the recipe, such as train.epochs=2')
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
         print(setting)
         print(_row('  before training', before[name][setting]))
         print(_row('  after training', engine.results[name][setting]))
-    print(f'\nThe reloaded model gives the same embeddings. {time.monotonic() - start:.0f} s. Look into "{args.out}": demo.json, '
-          f'run/results.json, run/ranked_*.png, run/training.png, run/hub/.\nThe people are drawn: these numbers say that the '
-          f'parts work together, and nothing about real data.')
+    print(f'\nThe reloaded model gives the same embeddings. {time.monotonic() - start:.0f} s. Look into "{args.out}": '
+          f'demo.json, run/results.json, run/ranked_*.png, run/training.png, run/hub/.\n'
+          f'The people are drawn: these numbers say that the parts work together, and nothing about real data.')
     return 0

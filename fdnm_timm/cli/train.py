@@ -40,7 +40,8 @@ def finish_run(engine: FDNMEngine, config: Config, folder: Path) -> None:
         save_figure(folder / 'training.png', plot_training(engine.history))
     for name, settings in engine.ranked.items():
         for setting, lists in settings.items():
-            save_ranked(folder / f'ranked_{setting}.png', lists, engine.datamanager.datasets[name], title=f'{name}, {setting}')
+            save_ranked(
+                folder / f'ranked_{setting}.png', lists, engine.datamanager.datasets[name], title=f'{name}, {setting}')
 
 
 def run(args: argparse.Namespace) -> int:

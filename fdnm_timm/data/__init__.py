@@ -12,9 +12,9 @@ from .sysu_mm01 import SYSUMM01
 from .transforms import build_test_transform, build_train_transform
 
 __all__ = [
-    'DATASETS', 'INFRARED', 'VISIBLE', 'CrossModalityDataset', 'CrossModalityIdentitySampler', 'DatasetError', 'ImageItems',
-    'Record', 'RoadScene', 'SYSUMM01', 'SyntheticVI', 'build_test_transform', 'build_train_transform', 'create_dataset',
-    'hold_out', 'read_image', 'register_dataset',
+    'DATASETS', 'INFRARED', 'VISIBLE', 'CrossModalityDataset', 'CrossModalityIdentitySampler', 'DatasetError',
+    'ImageItems', 'Record', 'RoadScene', 'SYSUMM01', 'SyntheticVI', 'build_test_transform', 'build_train_transform',
+    'create_dataset', 'hold_out', 'read_image', 'register_dataset',
 ]
 
 DATASETS: Dict[str, Type[CrossModalityDataset]] = {}

@@ -5,9 +5,10 @@ from typing import ClassVar, List, Sequence, Tuple, Union
 
 from PIL import Image
 
-__all__ = ['INFRARED', 'VISIBLE', 'CrossModalityDataset', 'DatasetError', 'Record', 'read_image']
+__all__ = ['IMAGE_SUFFIXES', 'INFRARED', 'VISIBLE', 'CrossModalityDataset', 'DatasetError', 'Record', 'read_image']
 
 VISIBLE, INFRARED = 0, 1
+IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp')
 Record = Tuple[str, int, int]  # (path, pid, camid), as in torchreid
 
 

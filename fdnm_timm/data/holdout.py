@@ -14,8 +14,8 @@ def hold_out(dataset: CrossModalityDataset, every: int = 4) -> CrossModalityData
         every: Every so-maniest scene (for most sets, identity) is held out, >= 2.
 
     Returns:
-        A copy that trains on the other identities, relabelled, with the held-out ones' infrared images as queries and their
-        visible images as gallery.
+        A copy that trains on the other identities, relabelled, with the held-out ones' infrared images as queries and
+        their visible images as gallery.
     """
     if every < 2:
         raise ValueError(f'every is {every}, but at least 2 is needed to leave identities to train on.')

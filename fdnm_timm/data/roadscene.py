@@ -2,9 +2,9 @@
 
 Paper: U2Fusion: A Unified Unsupervised Image Fusion Network (which published the pictures) - https://github.com/hanna-xu/RoadScene
 
-The pictures were made for image fusion. Here an identity is a place in a picture: a pair gives up to three 2:1 windows, and
-each window four jittered views in each modality. Anyone may download the pictures; no licence is stated, so none is
-redistributed.
+The pictures were made for image fusion. Here an identity is a place in a picture: a pair gives up to three 2:1
+windows, and each window four jittered views in each modality. Anyone may download the pictures; no licence is stated,
+so none is redistributed.
 """
 import os
 import zlib
@@ -16,7 +16,7 @@ from urllib.parse import parse_qs
 import numpy as np
 from PIL import Image
 
-from .base import INFRARED, VISIBLE, CrossModalityDataset, DatasetError, Record, read_image
+from .base import IMAGE_SUFFIXES, INFRARED, VISIBLE, CrossModalityDataset, DatasetError, Record, read_image
 
 __all__ = ['RoadScene']
 
@@ -44,7 +44,8 @@ class RoadScene(CrossModalityDataset):
     """Windows of aligned visible and thermal pictures; camid 1 is the visible and 2 the infrared camera.
 
     Test identities come from every third pair by sorted name. A record's path is the picture's with '#window=W&view=V'
-    behind it: `load` cuts the view out, the same one every time. `query` holds the infrared and `gallery` the visible views.
+    behind it: `load` cuts the view out, the same one every time. `query` holds the infrared and `gallery` the visible
+    views.
     """
     name = 'roadscene'
     folders = ('roadscene', 'RoadScene')
@@ -75,7 +76,7 @@ class RoadScene(CrossModalityDataset):
         names = []
         for folder in _FOLDERS.values():
             path = self.root / folder
-            files = {p.stem: p for p in sorted(path.glob('*')) if p.suffix.lower() in ('.jpg', '.png', '.bmp')}
+            files = {p.stem: p for p in sorted(path.glob('*')) if p.suffix.lower() in IMAGE_SUFFIXES}
             if not files:
                 raise DatasetError(f'RoadScene: "{path}" is missing or holds no picture.')
             names.append(files)
@@ -83,8 +84,8 @@ class RoadScene(CrossModalityDataset):
         alone = sorted(set(visible) ^ set(infrared))
         if alone:
             raise DatasetError(
-                f'RoadScene: {len(alone)} pictures of "{self.root}" have no partner of the same name in the other folder: '
-                f'{", ".join(alone[:5])}.')
+                f'RoadScene: {len(alone)} pictures of "{self.root}" have no partner of the same name in the other '
+                f'folder: {", ".join(alone[:5])}.')
         return [(visible[stem], infrared[stem]) for stem in sorted(visible)]
 
     def modality(self, path: str) -> int:

@@ -14,10 +14,10 @@ SampleKey = Tuple[int, int]  # (place in the records, seed of its augmentation)
 class CrossModalityIdentitySampler(torch.utils.data.Sampler[SampleKey]):
     """Draw P identities a batch, and K visible and K infrared images of each.
 
-    An epoch is ceil(max(N_visible, N_infrared) / (P * K)) batches, and `len` is its exact number of images. Identities are
-    drawn without replacement within a batch; so are the images, except of an identity with fewer than K. What is drawn
-    depends on the seed and the epoch (`set_epoch`) alone, and each place in the epoch has a seed of its own for its
-    augmentation, so neither workers nor a resumed run change anything.
+    An epoch is ceil(max(N_visible, N_infrared) / (P * K)) batches, and `len` is its exact number of images.
+    Identities are drawn without replacement within a batch; so are the images, except of an identity with fewer than
+    K. What is drawn depends on the seed and the epoch (`set_epoch`) alone, and each place in the epoch has a seed of
+    its own for its augmentation, so neither workers nor a resumed run change anything.
     """
 
     def __init__(
@@ -46,8 +46,8 @@ class CrossModalityIdentitySampler(torch.utils.data.Sampler[SampleKey]):
             raise ValueError(f'There are {len(records)} records, but {len(modalities)} modalities.')
         if num_ids < 2 or num_instances < 1:
             raise ValueError(
-                f'num_ids is {num_ids} and num_instances {num_instances}, but a batch needs at least 2 identities (one has no '
-                f'negatives) and 1 image of each modality.')
+                f'num_ids is {num_ids} and num_instances {num_instances}, but a batch needs at least 2 identities '
+                f'(one has no negatives) and 1 image of each modality.')
         index: Tuple[Dict[int, List[int]], Dict[int, List[int]]] = ({}, {})
         for place, ((_, pid, _), modality) in enumerate(zip(records, modalities)):
             index[modality].setdefault(pid, []).append(place)
@@ -56,12 +56,13 @@ class CrossModalityIdentitySampler(torch.utils.data.Sampler[SampleKey]):
             if missing:
                 shown = [names[pid] if names is not None else pid for pid in missing[:10]]
                 raise DatasetError(
-                    f'Identities {shown} have no {word} image, but a batch takes both modalities of each: complete or remove '
-                    f'them.')
+                    f'Identities {shown} have no {word} image, but a batch takes both modalities of each: complete '
+                    f'or remove them.')
         self.pids = sorted(index[VISIBLE])
         if len(self.pids) < num_ids:
             raise DatasetError(
-                f'A batch takes {num_ids} identities, but there are {len(self.pids)}: lower the number of identities a batch.')
+                f'A batch takes {num_ids} identities, but there are {len(self.pids)}: lower the number of '
+                f'identities a batch.')
         self.index = index
         self.num_ids = num_ids
         self.num_instances = num_instances

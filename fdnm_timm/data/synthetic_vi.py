@@ -44,6 +44,6 @@ class SyntheticVI(SYSUMM01):
             FileExistsError: `root` holds something else, or the set drawn with other arguments.
         """
         write_sysu_layout(
-            root, num_train=num_train, num_val=num_val, num_test=num_test, images_per_camera=images_per_camera, seed=seed,
-            height=height, width=width, progress=progress)
+            root, num_train=num_train, num_val=num_val, num_test=num_test, images_per_camera=images_per_camera,
+            seed=seed, height=height, width=width, progress=progress)
         super().__init__(root)

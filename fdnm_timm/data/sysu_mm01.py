@@ -7,9 +7,9 @@ Layout: cam{1-6}/{pid:04d}/{n:04d}.jpg, and exp/{train,val,test}_id.txt (or .mat
 import os
 import random
 from pathlib import Path
-from typing import Dict, List, Sequence, Tuple, Union
+from typing import ClassVar, Dict, List, Sequence, Tuple, Union
 
-from .base import INFRARED, VISIBLE, CrossModalityDataset, DatasetError, Record
+from .base import IMAGE_SUFFIXES, INFRARED, VISIBLE, CrossModalityDataset, DatasetError, Record
 
 __all__ = ['SYSUMM01']
 
@@ -25,7 +25,7 @@ class SYSUMM01(CrossModalityDataset):
     the others.
     """
     name = 'sysu_mm01'
-    folders = ('SYSU-MM01', 'sysu_mm01', 'SYSU_MM01', 'sysu')
+    folders: ClassVar[Sequence[str]] = ('SYSU-MM01', 'sysu_mm01', 'SYSU_MM01', 'sysu')
     marker = 'exp'
 
     def __init__(self, root: Union[str, os.PathLike]) -> None:
@@ -35,7 +35,8 @@ class SYSUMM01(CrossModalityDataset):
         overlap = (train | val) & test
         if overlap:
             raise DatasetError(
-                f'{type(self).__name__}: identities {sorted(overlap)[:10]} are both in the training and the test list of '
+                f'{type(self).__name__}: identities {sorted(overlap)[:10]} are both in the training and the test '
+                f'list of '
                 f'"{self.root / "exp"}".')
         self._set_train(self._records(sorted(train | val)))
         self.test_pids = sorted(test)
@@ -89,10 +90,11 @@ class SYSUMM01(CrossModalityDataset):
         for camid in range(1, 7):
             folder = self.root / f'cam{camid}'
             if not folder.is_dir():
-                raise DatasetError(f'{type(self).__name__}: the folder "{folder}" is missing: all of cam1 to cam6 are needed.')
+                raise DatasetError(
+                    f'{type(self).__name__}: the folder "{folder}" is missing: all of cam1 to cam6 are needed.')
             for entry in os.scandir(folder):
                 if entry.name.isdigit() and entry.is_dir():
-                    names = sorted(n for n in os.listdir(entry.path) if n.lower().endswith(('.jpg', '.jpeg', '.png', '.bmp')))
+                    names = sorted(n for n in os.listdir(entry.path) if n.lower().endswith(IMAGE_SUFFIXES))
                     if names:
                         images[int(entry.name), camid] = names
         return images
@@ -104,8 +106,9 @@ class SYSUMM01(CrossModalityDataset):
             val = self._read_ids('val_id')
         else:
             # the official archive has no such list: val's are those outside the others that both kinds of camera saw
-            seen = [{pid for pid, camid in self._images if camid in cameras} for cameras in (VISIBLE_CAMERAS, INFRARED_CAMERAS)]
-            val = (seen[0] & seen[1]) - train - test
+            visible = {pid for pid, camid in self._images if camid in VISIBLE_CAMERAS}
+            infrared = {pid for pid, camid in self._images if camid in INFRARED_CAMERAS}
+            val = (visible & infrared) - train - test
         for name, ids in (('train_id', train | val), ('test_id', test)):
             absent = sorted(pid for pid in ids if not any((pid, camid) in self._images for camid in range(1, 7)))
             if absent:

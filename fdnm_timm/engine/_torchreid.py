@@ -13,7 +13,8 @@ def _find(name: str) -> ModuleType:
         except ModuleNotFoundError as error:
             if error.name is None or not error.name.startswith('torchreid'):
                 raise ImportError(
-                    f'torchreid needs "{error.name}", which it does not declare: pip install "fdnm_timm[train]".') from error
+                    f'torchreid needs "{error.name}", which it does not declare: '
+                    f'pip install "fdnm_timm[train]".') from error
     raise ImportError('torchreid is not installed: pip install "fdnm_timm[train]".')
 
 

@@ -27,6 +27,7 @@ class _Combined(torch.utils.data.ConcatDataset):
     def __getitem__(self, key: Any) -> Dict[str, Any]:
         place, seed = key if isinstance(key, tuple) else (key, None)
         for part in self.datasets:
+            assert isinstance(part, ImageItems)
             if place < len(part):
                 return part[(place, seed) if seed is not None else place]
             place -= len(part)
@@ -36,9 +37,9 @@ class _Combined(torch.utils.data.ConcatDataset):
 class CrossModalityDataManager(DataManager):
     """Data manager whose training batches hold P identities x (K visible + K infrared) images.
 
-    As with torchreid's own, `train_loader` and `test_loader[name]['query' | 'gallery']` are loaders of items {'img', 'pid',
-    'camid', 'impath', 'dsetid'}; here they carry 'modality' too. `settings[name]` lists the evaluation settings of a target,
-    and `loader_of` makes a loader of any of its records.
+    As with torchreid's own, `train_loader` and `test_loader[name]['query' | 'gallery']` are loaders of items {'img',
+    'pid', 'camid', 'impath', ' ''dsetid'}; here they carry 'modality' too. `settings[name]` lists the evaluation
+    settings of a target, and `loader_of` makes a loader of any of its records.
     """
     data_type = 'image'
 
@@ -86,7 +87,8 @@ class CrossModalityDataManager(DataManager):
             DatasetError: A data set is missing or malformed.
             ValueError: An unknown data set.
         """
-        with contextlib.redirect_stdout(io.StringIO()):  # torchreid announces transforms of its own, which are replaced below
+        # torchreid announces transforms of its own, which are replaced below
+        with contextlib.redirect_stdout(io.StringIO()):
             super().__init__(
                 sources=self._names(sources), targets=self._names(targets), height=height, width=width, use_gpu=use_gpu)
         self.workers = workers

@@ -11,8 +11,8 @@ __all__ = ['register_datasets']
 class TorchreidDataset(ImageDataset):
     """A data set of this package as torchreid's `ImageDataset`; items carry 'modality' too.
 
-    Sources can be added up. torchreid shifts their camera numbers then, so the modality is asked of the data set that an
-    image comes from.
+    Sources can be added up. torchreid shifts their camera numbers then, so the modality is asked of the data set that
+    an image comes from.
     """
     source_cls: Type[CrossModalityDataset]
 
@@ -31,7 +31,9 @@ class TorchreidDataset(ImageDataset):
         if self.transform is not None:
             image = self._transform_image(self.transform, self.k_tfm, image)
         return {
-            'img': image, 'pid': pid, 'camid': camid, 'impath': path, 'dsetid': dsetid, 'modality': source.modality(path)}
+            'img': image, 'pid': pid, 'camid': camid, 'impath': path, 'dsetid': dsetid,
+            'modality': source.modality(path),
+        }
 
     def __add__(self, other: Any) -> 'TorchreidDataset':
         if not isinstance(other, TorchreidDataset):

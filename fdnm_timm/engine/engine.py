@@ -69,11 +69,11 @@ class FDNMEngine(Engine):
         num_classes = getattr(model, 'num_classes', None)
         if num_classes != datamanager.num_train_pids:
             raise ValueError(
-                f'The model has {num_classes} classes, but there are {datamanager.num_train_pids} training identities: create '
-                f'it with num_classes=datamanager.num_train_pids.')
+                f'The model has {num_classes} classes, but there are {datamanager.num_train_pids} training '
+                f'identities: create it with num_classes=datamanager.num_train_pids.')
         self.device = torch.device('cuda' if self.use_gpu else 'cpu')
         self.model = model.to(self.device)
-        self.model.set_metric_training(True)
+        self.model.set_metric_training(True)  # type: ignore[operator]
         self.optimizer = optimizer
         self.scheduler = scheduler
         self.register_model('model', self.model, optimizer, scheduler)
@@ -115,7 +115,8 @@ class FDNMEngine(Engine):
         if not self.progress:
             super().train(print_freq=print_freq, fixbase_epoch=fixbase_epoch, open_layers=open_layers)
         else:
-            with tqdm(loader, desc=f'epoch {self.epoch + 1}/{self.max_epoch}', unit='batch', dynamic_ncols=True) as self._bar:
+            title = f'epoch {self.epoch + 1}/{self.max_epoch}'
+            with tqdm(loader, desc=title, unit='batch', dynamic_ncols=True) as self._bar:
                 self.train_loader = self._bar
                 try:
                     # the bar shows what torchreid would print
@@ -161,10 +162,11 @@ class FDNMEngine(Engine):
         return tuple(data[key].to(self.device, non_blocking=True) for key in ('img', 'pid', 'modality'))  # type: ignore
 
     def save_model(self, epoch: int, rank1: float, save_dir: str, is_best: bool = False) -> None:
-        """Write save_dir/model/model.pth.tar-EPOCH whole, in torchreid's format, and model-best.pth.tar where it is best.
+        """Write save_dir/model/model.pth.tar-EPOCH whole, in torchreid's format, and model-best.pth.tar where it is
+        best.
 
-        torchreid's own needs a scheduler, never learns which is best, and stores a NumPy number that current torch refuses
-        to load.
+        torchreid's own needs a scheduler, never learns which is best, and stores a NumPy number that current torch
+        refuses to load.
         """
         is_best = is_best or self.best is None or rank1 > self.best
         self.best = rank1 if is_best else self.best
@@ -214,7 +216,8 @@ class FDNMEngine(Engine):
             ranks: Sequence[int] = (1, 5, 10, 20),
             rerank: bool = False,
     ) -> float:
-        """Evaluate every target by its protocol, print and keep the results; arguments as for torchreid's `Engine.test`.
+        """Evaluate every target by its protocol, print and keep the results; arguments as for torchreid's
+        `Engine.test`.
 
         The embedding's parts are L2-normalised, so cosine and Euclidean distances, normalised or not, rank alike, and
         `dist_metric` and `normalize_feature` make no difference.

@@ -40,7 +40,7 @@ def save_pretrained(
     staging = Path(tempfile.mkdtemp(dir=folder, prefix='.saving-'))
     try:
         save_for_hf(
-            model, staging, model_args=getattr(model, 'constructor_args', {}), safe_serialization=True,
+            model, str(staging), model_args=getattr(model, 'constructor_args', {}), safe_serialization=True,
             data_config=data_config)
         weights, config = staging / 'model.safetensors', staging / 'config.json'
         values = json.loads(config.read_text())

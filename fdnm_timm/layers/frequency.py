@@ -29,8 +29,8 @@ class AmplitudeGuidedPhase(nn.Module):
     convolutions C -> C/K, all on the same input, are one C -> C: K is no degree of freedom, and there is no argument
     for it. Gradients are bounded everywhere, dead channels included.
 
-    `AmplitudeGuidedPhase(channels)(x)` takes maps (B, channels, H, W) of any size, H, W >= 1, and returns the same shape
-    and type; half types are computed in float32. It raises ValueError where the number of channels differs.
+    `AmplitudeGuidedPhase(channels)(x)` takes maps (B, channels, H, W) of any size, H, W >= 1, and returns the same
+    shape and type; half types are computed in float32. It raises ValueError where the number of channels differs.
     """
     exportable: torch.jit.Final[bool]
 
@@ -65,7 +65,8 @@ class AmplitudeGuidedPhase(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if x.ndim != 4 or x.shape[1] != self.channels:
             raise ValueError(
-                f'AmplitudeGuidedPhase: the input has shape {x.shape}, but maps (B, {self.channels}, H, W) are expected.')
+                f'AmplitudeGuidedPhase: the input has shape {x.shape}, but maps (B, {self.channels}, H, W) are '
+                f'expected.')
         spec = spectrum.rfft2(x, self.exportable)
         mean = spectrum.amplitude(spec).mean(dim=(-2, -1))
         strength = self.guide(mean.to(self.guide.weight.dtype)).to(spec.dtype).sigmoid()
@@ -95,13 +96,13 @@ class NuancesBranch(nn.Module):
 class AmplitudeNuancesMining(nn.Module):
     """Amplitude nuances mining (Eq. 6): two branches that change a map's amplitudes and keep its phases.
 
-    A_k = A + IN_k(conv_k(A)), f_k = BN(irfft2(A_k * exp(j * theta))), k = 1, 2. One BN serves both branches in one call,
-    so its statistics are joint. exp(j * theta) is X/A, exact in the forward pass and 1 where A = 0. Its gradient grows as
-    1/A: in the backward pass 1/A is clamped at 1/(1e-3 * mean A), see `spectrum.modulate_phasor`. A map of one bin has no
-    variance; instance norm gives its bias there.
+    A_k = A + IN_k(conv_k(A)), f_k = BN(irfft2(A_k * exp(j * theta))), k = 1, 2. One BN serves both branches in one
+    call, so its statistics are joint. exp(j * theta) is X/A, exact in the forward pass and 1 where A = 0. Its
+    gradient grows as 1/A: in the backward pass 1/A is clamped at 1/(1e-3 * mean A), see `spectrum.modulate_phasor`. A
+    map of one bin has no variance; instance norm gives its bias there.
 
-    `AmplitudeNuancesMining(channels)(x)` takes maps (B, channels, H, W) of any size and returns the pair (f_1, f_2), each
-    of x's shape and type. It raises ValueError where the number of channels differs.
+    `AmplitudeNuancesMining(channels)(x)` takes maps (B, channels, H, W) of any size and returns the pair (f_1, f_2),
+    each of x's shape and type. It raises ValueError where the number of channels differs.
     """
     exportable: torch.jit.Final[bool]
     residual: torch.jit.Final[bool]
@@ -119,8 +120,8 @@ class AmplitudeNuancesMining(nn.Module):
             channels: Number of channels C of the maps.
             residual: Add the amplitude itself to what a branch makes of it. The paper calls the blocks Res_1 and Res_2
                 and prints no sum; without it (False) only the normalised amplitudes are left.
-            init: 'identity' starts the instance norms' weights at 0, so that both branches are BN(x); 'paper' starts them
-                at 1, which adds noise as large as the features. Without `residual` there is no identity to start
+            init: 'identity' starts the instance norms' weights at 0, so that both branches are BN(x); 'paper' starts
+                them at 1, which adds noise as large as the features. Without `residual` there is no identity to start
                 from, and the weights start at 1 in either case.
         """
         super().__init__()

@@ -91,7 +91,8 @@ class PartHead(nn.Module):
         if pool_type not in ('avg', 'max', 'avgmax', ''):
             raise ValueError(f"global_pool is {pool_type!r}, but must be 'avg', 'max', 'avgmax' or ''.")
         if not pool_type and num_classes:
-            raise ValueError(f"global_pool='' leaves nothing to classify, but num_classes is {num_classes}: set it to 0.")
+            raise ValueError(
+                f"global_pool='' leaves nothing to classify, but num_classes is {num_classes}: set it to 0.")
         self.in_features = in_features
         self.branches = branches
         self.num_parts = num_parts

@@ -71,7 +71,8 @@ class TwoStream(nn.Module):
             raise ValueError(f"modality is '{modality}', but must be 'visible', 'infrared', a tensor or None.")
         if not isinstance(modality, torch.Tensor):
             raise ValueError(
-                f"modality is {modality}, but must be 'visible', 'infrared', an integer or boolean tensor (B,) or None.")
+                f"modality is {modality}, but must be 'visible', 'infrared', an integer or boolean tensor (B,) or "
+                f"None.")
         self._check(x, modality)
         infrared = modality.to(x.device) > 0
         if torch.jit.is_scripting() or not torch.compiler.is_compiling():

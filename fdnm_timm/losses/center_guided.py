@@ -18,21 +18,22 @@ class CenterGuidedNuancesMiningLoss(nn.Module):
 
         [2 * D(c_v1^j, c_i1^j) - D(c_v1^j, c_v2^j) - D(c_v1^j, c_v1^k) + m]_+
 
-    with D Euclidean: modalities are pulled together, branches and identities pushed apart. The other three terms come by
-    exchanging branch and/or modality; the loss is the mean of the four.
+    with D Euclidean: modalities are pulled together, branches and identities pushed apart. The other three terms come
+    by exchanging branch and/or modality; the loss is the mean of the four.
 
     `loss(f1, f2, pids, modality)` takes the branches' features (N, D) each, before the neck, identities (N,) and
-    modalities (N,), 0 = visible and 1 = infrared, in any order; it returns a scalar. It raises ValueError where the shapes
-    differ, where the batch has fewer than two identities (no negative centre), where an identity lacks a modality, and
-    for modalities other than 0 and 1.
+    modalities (N,), 0 = visible and 1 = infrared, in any order; it returns a scalar. It raises ValueError where the
+    shapes differ, where the batch has fewer than two identities (no negative centre), where an identity lacks a
+    modality, and for modalities other than 0 and 1.
     """
 
     def __init__(self, margin: float = 0.2, reduction: str = 'mean') -> None:
         """
         Args:
             margin: m, in the features' units.
-            reduction: Over the pairs j != k, 'mean' or 'sum'. Eq. 7 prints a sum, whose size grows with the square of the
-                number of identities and swamps the other losses; the mean keeps its weight independent of the batch.
+            reduction: Over the pairs j != k, 'mean' or 'sum'. Eq. 7 prints a sum, whose size grows with the square of
+                the number of identities and swamps the other losses; the mean keeps its weight independent of the
+                batch.
         """
         super().__init__()
         if reduction not in ('mean', 'sum'):
@@ -49,11 +50,13 @@ class CenterGuidedNuancesMiningLoss(nn.Module):
     ) -> torch.Tensor:
         if f1.ndim != 2 or f1.shape != f2.shape:
             raise ValueError(
-                f'f1 has shape {list(f1.shape)} and f2 {list(f2.shape)}, but both must be (N, D), the branches of one batch.')
+                f'f1 has shape {list(f1.shape)} and f2 {list(f2.shape)}, but both must be (N, D), the branches of '
+                f'one batch.')
         check_batch(f1, pids=pids, modality=modality)
         if bool(((modality != 0) & (modality != 1)).any()):
             raise ValueError(
-                f'modality runs from {int(modality.min())} to {int(modality.max())}, but only 0 (visible) and 1 (infrared) are '
+                f'modality runs from {int(modality.min())} to {int(modality.max())}, but only 0 (visible) and 1 '
+                f'(infrared) are '
                 f'modalities.')
         # (modality, branch, P, D)
         centers = self._centers(full_precision(torch.stack((f1, f2))), pids, modality.to(f1.device) > 0)
@@ -79,7 +82,8 @@ class CenterGuidedNuancesMiningLoss(nn.Module):
         if bool((count == 0).any()):
             modality, row = (count == 0).nonzero()[0].tolist()
             raise ValueError(
-                f'Identity {int(ids[row])} has no {("visible", "infrared")[modality]} image in the batch, and so no centre: '
+                f'Identity {int(ids[row])} has no {("visible", "infrared")[modality]} image in the batch, and so no '
+                f'centre: '
                 f'sample every identity in both modalities.')
         with torch.autocast(features.device.type, enabled=False):
             return torch.einsum('mnp,bnd->mbpd', member / count.unsqueeze(1), features)

@@ -17,13 +17,14 @@ __all__ = ['FDNMLoss']
 class FDNMLoss(nn.Module):
     """L = L_id + lambda_1 * L_tri + lambda_2 * L_cnm (Eq. 9).
 
-    L_id is the cross entropy and L_tri the hardest-in-batch triplet loss, both averaged over branches and heads; L_cnm is
-    averaged over the heads, and is left out where the model has one branch only (no ANM) or its weight is 0.
+    L_id is the cross entropy and L_tri the hardest-in-batch triplet loss, both averaged over branches and heads;
+    L_cnm is averaged over the heads, and is left out where the model has one branch only (no ANM) or its weight is 0.
 
-    `loss(output, pids, modality)` takes the model's `FDNMOutput` (features (B, branches, heads, D) before the neck, logits
-    (B, branches, heads, num_classes)), identities (B,) in 0..num_classes-1 and modalities (B,), 0 = visible and
-    1 = infrared. It returns the total and a dict of its unweighted parts, 'id', and where their weights are not 0, 'tri' and 'cnm'. It
-    raises ValueError for labels that do not fit, and FloatingPointError naming the part that is not finite.
+    `loss(output, pids, modality)` takes the model's `FDNMOutput` (features (B, branches, heads, D) before the neck,
+    logits (B, branches, heads, num_classes)), identities (B,) in 0..num_classes-1 and modalities (B,), 0 = visible
+    and 1 = infrared. It returns the total and a dict of its unweighted parts, 'id', and where their weights are not
+    0, 'tri' and 'cnm'. It raises ValueError for labels that do not fit, and FloatingPointError naming the part that
+    is not finite.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class FDNMLoss(nn.Module):
         if not bool(torch.isfinite(total.detach())):
             bad = [name for name, part in parts.items() if not bool(torch.isfinite(part.detach()))]
             raise FloatingPointError(
-                f'The loss is not finite: {", ".join(f"{name} = {float(parts[name].detach())}" for name in bad)}. Look for NaN in the '
+                f'The loss is not finite: {", ".join(f"{name} = {float(parts[name].detach())}" for name in bad)}. '
+                f'Look for NaN in the '
                 f'input images, or lower the learning rate.')
         return total, parts

@@ -13,8 +13,8 @@ __all__ = ['HardTripletLoss']
 class HardTripletLoss(nn.Module):
     """Mean over anchors of [D(farthest of the same identity) - D(nearest of another) + margin]_+, D Euclidean.
 
-    `loss(features, pids)` takes features (N, D) and identities (N,), of both modalities together, and returns a scalar. It
-    raises ValueError where the lengths differ or the batch has fewer than two identities.
+    `loss(features, pids)` takes features (N, D) and identities (N,), of both modalities together, and returns a
+    scalar. It raises ValueError where the lengths differ or the batch has fewer than two identities.
     """
 
     def __init__(self, margin: float = 0.3) -> None:
@@ -31,7 +31,8 @@ class HardTripletLoss(nn.Module):
         check_batch(features, pids=pids)
         same = pids.unsqueeze(0) == pids.unsqueeze(1)
         if bool(same.all()):
-            raise ValueError(f'The batch holds one identity ({pids[:1].tolist()}), and so no negative: sample at least two.')
+            raise ValueError(
+                f'The batch holds one identity ({pids[:1].tolist()}), and so no negative: sample at least two.')
         features = full_precision(features)
         # not by the quadratic form |a|^2 + |b|^2 - 2ab, which far from the origin cancels and picks wrong pairs
         dist = torch.cdist(features.detach(), features.detach(), compute_mode='donot_use_mm_for_euclid_dist')

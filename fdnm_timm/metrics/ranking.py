@@ -100,16 +100,16 @@ def rank(
         g_pids: Identities of the gallery (G,).
         q_camids: Cameras of the queries (Q,); needed where there is a rule.
         g_camids: Cameras of the gallery (G,).
-        rule: Gallery images that a query skips. 'sysu_mm01': camera-3 queries skip camera 2; 'same_camera': images of the
-            query's identity from the query's camera (LLCM, Market-1501); None: none (RegDB).
-        cmc: 'identity' counts the identities in order of their first appearance (SYSU-MM01, LLCM), 'image' counts images
-            (RegDB, Market-1501).
+        rule: Gallery images that a query skips. 'sysu_mm01': camera-3 queries skip camera 2; 'same_camera': images of
+            the query's identity from the query's camera (LLCM, Market-1501); None: none (RegDB).
+        cmc: 'identity' counts the identities in order of their first appearance (SYSU-MM01, LLCM), 'image' counts
+            images (RegDB, Market-1501).
         distmat: Distances (Q, G) in place of embeddings, smaller is closer.
         chunk_size: Queries ranked at a time, which bounds the memory.
 
     Returns:
-        CMC, mAP, mINP and the number of valid queries. A query without a match in the gallery, after the rule, is left out
-        of every mean. Ties keep the gallery's order.
+        CMC, mAP, mINP and the number of valid queries. A query without a match in the gallery, after the rule, is
+        left out of every mean. Ties keep the gallery's order.
 
     Raises:
         ValueError: Shapes that do not fit, an unknown rule, NaN, an empty gallery, or no query with a match.
@@ -139,7 +139,8 @@ def rank(
         query, gallery = _tensor('query', query), _tensor('gallery', gallery)
         if query.ndim != 2 or gallery.ndim != 2 or query.shape[1] != gallery.shape[1]:
             raise ValueError(
-                f'query has shape {list(query.shape)} and gallery {list(gallery.shape)}, but (Q, D) and (G, D) are expected.')
+                f'query has shape {list(query.shape)} and gallery {list(gallery.shape)}, but (Q, D) and (G, D) are '
+                f'expected.')
         for name, value in (('query', query), ('gallery', gallery)):
             if not bool(torch.isfinite(value).all()):
                 raise ValueError(f'{name} holds NaN or infinite embeddings: nothing can be ranked by them.')

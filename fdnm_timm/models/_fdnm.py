@@ -89,7 +89,7 @@ class FDNM(nn.Module):
         self.metric_training = False
         self.feature_info = feature_info
         self.agp_stages = tuple(sorted(set(agp_stages)))
-        self._head_args = dict(
+        self._head_args: Dict[str, Any] = dict(
             num_parts=num_parts, global_head=global_head, embedding=embedding, drop_rate=drop_rate)
 
         def _with_agp(index: int, stage: nn.Sequential) -> nn.Sequential:
@@ -146,8 +146,8 @@ class FDNM(nn.Module):
 
         Args:
             num_classes: Number of identities, 0 for none: the model then returns the embedding.
-            global_pool: Another pooling, None keeps the present one. '' takes the neck away too and returns the map; coming
-                back from '' makes a fresh neck.
+            global_pool: Another pooling, None keeps the present one. '' takes the neck away too and returns the map;
+                coming back from '' makes a fresh neck.
         """
         dd = get_device_dtype(self)
         if global_pool is not None and bool(global_pool) != bool(self.head.pool_type):

@@ -5,7 +5,7 @@ Paper: Frequency Domain Nuances Mining for Visible-Infrared Person Re-identifica
 The two-stream layout (a stem for each modality, shared stages, last stride 1) is that of AGW - https://arxiv.org/abs/2001.04193
 """
 from collections import OrderedDict
-from typing import Any, Dict, Sequence, Tuple, Type, Union
+from typing import Any, Dict, List, Sequence, Tuple, Type, Union
 
 import torch
 import torch.nn as nn
@@ -32,13 +32,16 @@ def _set_stride(block: Union[BasicBlock, Bottleneck], stride: int) -> None:
     """Give a stage's first block another stride. Unlike `output_stride`, this does not dilate what follows."""
     conv = block.conv1 if isinstance(block, BasicBlock) else block.conv2
     conv.stride = (stride, stride)
-    if block.downsample is not None:
-        block.downsample[0].stride = (stride, stride)
+    if isinstance(block.downsample, nn.Sequential):
+        shortcut = block.downsample[0]
+        assert isinstance(shortcut, nn.Conv2d)
+        shortcut.stride = (stride, stride)
     block.stride = stride
 
 
 class FDNMResNet(FDNM):
-    """FDNM with a ResNet: `stem.visible` and `stem.infrared` hold conv1 and bn1, `stages.0` to `stages.3` layer1 to layer4."""
+    """FDNM with a ResNet: `stem.visible` and `stem.infrared` hold conv1 and bn1, `stages.0` to `stages.3` layer1 to
+    layer4."""
 
     def __init__(
             self,
@@ -86,7 +89,7 @@ class FDNMResNet(FDNM):
             agp_stages=list(agp_stages), anm=anm, anm_residual=anm_residual, final_norm=final_norm, init=init,
             num_parts=num_parts, global_head=global_head, embedding=embedding)
         dd = {'device': device, 'dtype': dtype}
-        stages, feature_info = make_blocks(
+        made, feature_info = make_blocks(
             (block,) * num_stages,
             (64, 128, 256, 512)[:num_stages],
             layers[:num_stages],
@@ -95,13 +98,14 @@ class FDNMResNet(FDNM):
             drop_path_rate=drop_path_rate,
             **dd,
         )
-        if last_stride == 1 and num_stages == 4 and stages[-1][1][0].stride == 2:
-            _set_stride(stages[-1][1][0], 1)
+        stages: List[nn.Sequential] = [stage for _, stage in made]  # type: ignore[misc]
+        if last_stride == 1 and num_stages == 4 and stages[-1][0].stride == 2:
+            _set_stride(stages[-1][0], 1)  # type: ignore[arg-type]
             feature_info[-1]['reduction'] //= 2
         super().__init__(
             stem=lambda: _stem(in_chans, **dd),
             pool=nn.MaxPool2d(kernel_size=3, stride=2, padding=1),
-            stages=[stage for _, stage in stages],
+            stages=stages,
             feature_info=[
                 dict(num_chs=64, reduction=2, module='stem'),
                 *[dict(info, module=f'stages.{i}') for i, info in enumerate(feature_info)],
@@ -136,7 +140,7 @@ class FDNMResNet(FDNM):
                 if isinstance(module, nn.Conv2d):
                     nn.init.kaiming_normal_(module.weight, mode='fan_out', nonlinearity='relu')
         for module in self.stages.modules():
-            if hasattr(module, 'zero_init_last'):
+            if isinstance(module, (BasicBlock, Bottleneck)):
                 module.zero_init_last()
 
 
@@ -159,8 +163,8 @@ def checkpoint_filter_fn(state_dict: Dict[str, torch.Tensor], model: nn.Module) 
     """Accept a whole FDNM or a whole ResNet checkpoint, and nothing else.
 
     timm loads without strictness where the number of classes differs, and then only logs what is missing. The check is
-    therefore made here: a ResNet gives the backbone, and whatever a ResNet cannot have is filled from the fresh model; of
-    an FDNM checkpoint only the classifier may be absent.
+    therefore made here: a ResNet gives the backbone, and whatever a ResNet cannot have is filled from the fresh
+    model; of an FDNM checkpoint only the classifier may be absent.
 
     Raises:
         RuntimeError: The file is neither, or is incomplete; the message lists what is missing or not known.

@@ -19,7 +19,8 @@ def plot_training(history: Sequence[Mapping[str, Any]]) -> Figure:
     epochs = [entry['epoch'] for entry in history]
     for key, name in _NAMES.items():
         if history and key in history[0]:
-            left.plot(epochs, [entry[key] for entry in history], _STYLES[key], color=_COLORS[key], label=name, marker='.')
+            values = [entry[key] for entry in history]
+            left.plot(epochs, values, _STYLES[key], color=_COLORS[key], label=name, marker='.')
     left.set(xlabel='epoch', ylabel='loss (mean of the epoch)')
     left.legend(frameon=False, fontsize=8)
     right.plot(epochs, [100 * entry['accuracy'] for entry in history], color='#0072b2', marker='.')

@@ -1,7 +1,7 @@
 """Ranked results: a query and its first places, with frames that tell right from wrong (the paper's Fig. 7)."""
 import os
 from pathlib import Path
-from typing import Any, List, Optional, Sequence, Union
+from typing import Any, Dict, List, Optional, Sequence, Union
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -61,7 +61,7 @@ def plot_ranked(
 
 def _spread(query: Sequence[Record], number: int = 8) -> List[int]:
     """Indices of queries of different identities, evenly over all of them."""
-    first = {}
+    first: Dict[int, int] = {}
     for row, (_, pid, _) in enumerate(query):
         first.setdefault(pid, row)
     rows = list(first.values())

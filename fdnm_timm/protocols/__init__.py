@@ -1,7 +1,7 @@
 """Who is query, who is gallery, how many trials, and how ranks are counted: one small file a benchmark."""
 from typing import List
 
-from ..data import CrossModalityDataset, SYSUMM01
+from ..data import SYSUMM01, CrossModalityDataset
 from .base import Setting, both_directions
 from .sysu_mm01 import sysu_mm01_settings
 

@@ -16,7 +16,7 @@ class Setting(NamedTuple):
 
 
 def both_directions(dataset: CrossModalityDataset) -> List[Setting]:
-    """Infrared to visible and back, every test image of the other modality being gallery; one trial, ranks over images."""
+    """Infrared to visible and back, all test images of the other modality as gallery; one trial, ranks over images."""
     infrared = [record for record in dataset.test if dataset.modality(record[0]) == INFRARED]
     visible = [record for record in dataset.test if dataset.modality(record[0]) != INFRARED]
     return [

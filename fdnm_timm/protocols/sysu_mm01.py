@@ -10,8 +10,8 @@ __all__ = ['sysu_mm01_settings']
 def sysu_mm01_settings(dataset: SYSUMM01, num_trials: int = 10) -> List[Setting]:
     """The settings of the field's tables.
 
-    Queries of camera 3 skip camera 2, and ranks are counted over identities. The galleries are drawn as the AGW family's
-    code draws them.
+    Queries of camera 3 skip camera 2, and ranks are counted over identities. The galleries are drawn as the AGW
+    family's code draws them.
     """
     return [
         Setting(

@@ -17,7 +17,7 @@ def make(counts: Dict[int, Tuple[int, int]]) -> Tuple[List[Record], List[int]]:
     """Records of so many images, in an order that tells neither identity nor modality."""
     rows = [
         ((f'{pid}-{modality}-{n}.jpg', pid, 3 if modality == INFRARED else 1), modality)
-        for pid, numbers in counts.items() for modality, number in zip((VISIBLE, INFRARED), numbers) for n in range(number)
+        for pid, numbers in counts.items() for modality in (VISIBLE, INFRARED) for n in range(numbers[modality])
     ]
     random.Random(7).shuffle(rows)
     return [record for record, _ in rows], [modality for _, modality in rows]
@@ -63,7 +63,7 @@ def test_a_batch_holds_ids_times_both_modalities():
 
 def test_replacement_only_where_images_are_too_few():
     records, modalities = make(COUNTS)
-    made = CrossModalityIdentitySampler(records, modalities, num_ids=8, num_instances=4)  # every identity in every batch
+    made = CrossModalityIdentitySampler(records, modalities, num_ids=8, num_instances=4)  # all identities in each batch
     for epoch in range(10):
         made.set_epoch(epoch)
         for batch in batches(made):

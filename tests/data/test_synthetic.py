@@ -5,8 +5,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fdnm_timm.data import synthetic
-from fdnm_timm.data.synthetic import INFRARED_CAMERAS, VISIBLE_CAMERAS, draw_person, write_sysu_layout
+from fdnm_timm.data.synthetic import INFRARED_CAMERAS, VISIBLE_CAMERAS, draw_person, layout, write_sysu_layout
+from fdnm_timm.data.synthetic.canvas import Pose
+from fdnm_timm.data.synthetic.figure import Figure
+from fdnm_timm.data.synthetic.looks import draw_looks
+from fdnm_timm.data.synthetic.places import background
 
 CAMERAS = sorted(VISIBLE_CAMERAS + INFRARED_CAMERAS)
 SMALL = {'num_train': 3, 'num_val': 1, 'num_test': 2, 'images_per_camera': 4, 'height': 48, 'width': 24}
@@ -37,8 +40,8 @@ def test_deterministic_in_every_argument_and_without_global_state():
     base = dict(pid=5, camid=1, index=2, seed=3, height=72, width=36)
     first = pixels(**base)
     # In a fresh process nothing is cached.
-    synthetic._looks.cache_clear()
-    synthetic._background.cache_clear()
+    draw_looks.cache_clear()
+    background.cache_clear()
     assert np.array_equal(first, pixels(**base))
     for changed in ({'pid': 6}, {'camid': 2}, {'index': 3}, {'seed': 4}):
         assert np.abs(first - pixels(**{**base, **changed})).mean() > 2, changed
@@ -66,7 +69,7 @@ def test_any_size_pose_and_identity_draws():
 
 
 def test_colour_does_not_tell_infrared_brightness():
-    looks = [synthetic._looks(0, pid) for pid in range(800)]
+    looks = [draw_looks(0, pid) for pid in range(800)]
     for part in ('upper', 'lower', 'bag', 'shoe'):
         cloths = [getattr(one, part) for one in looks]
         grey = np.array([np.dot(cloth.ink(False), (0.299, 0.587, 0.114)) for cloth in cloths])
@@ -79,7 +82,7 @@ def test_colour_does_not_tell_infrared_brightness():
 
 
 def test_some_patterns_vanish_in_the_infrared_and_some_stay():
-    cloths = [synthetic._looks(0, pid).upper for pid in range(300)]
+    cloths = [draw_looks(0, pid).upper for pid in range(300)]
     stays = [cloth.ink(True) != cloth.ink(True, second=True) for cloth in cloths]
     assert 0.2 < np.mean(stays) < 0.9
     assert all(cloth.ink(False) != cloth.ink(False, second=True) for cloth in cloths)
@@ -87,10 +90,10 @@ def test_some_patterns_vanish_in_the_infrared_and_some_stay():
 
 def test_both_modalities_share_the_silhouette():
     """One pose, two identities: the figure covers the same pixels whatever light it is drawn in."""
-    pose = synthetic._Pose(yaw=0.3, pitch=0.15, phase=1.0, swing=0.4, scale=380.0, x=108.0, base=415.0)
+    pose = Pose(yaw=0.3, pitch=0.15, phase=1.0, swing=0.4, scale=380.0, x=108.0, base=415.0)
 
     def mask(pid: int, infrared: bool) -> np.ndarray:
-        figure = synthetic._Figure(synthetic._looks(0, pid), pose, infrared, (216, 432))
+        figure = Figure(draw_looks(0, pid), pose, infrared, (216, 432))
         return np.asarray(figure.draw())[..., 3] > 0
 
     for pid in range(8):
@@ -138,22 +141,22 @@ def test_layout(tmp_path):
                 if camid in INFRARED_CAMERAS:
                     assert np.ptp(np.asarray(image).astype(int), axis=2).max() == 0
     record = json.loads((root / 'synthetic.json').read_text())
-    assert record['arguments'] == {**SMALL, 'seed': 0} and record['format_version'] == synthetic.FORMAT_VERSION
+    assert record['arguments'] == {**SMALL, 'seed': 0} and record['format_version'] == layout.FORMAT_VERSION
 
 
 def test_presence():
-    seen = [synthetic._seen_by(0, pid, 8) for pid in range(600)]
+    seen = [layout.seen_by(0, pid, 8) for pid in range(600)]
     assert 0.80 < np.mean([len(one) for one in seen]) / 6 < 0.90
     assert all(set(one) & set(VISIBLE_CAMERAS) and set(one) & set(INFRARED_CAMERAS) for one in seen)
     assert {n for one in seen for n in one.values()} == {6, 7, 8}
-    assert set(synthetic._seen_by(0, 1, 1).values()) == {1}
+    assert set(layout.seen_by(0, 1, 1).values()) == {1}
 
 
 def test_same_arguments_redraw_nothing(tmp_path, monkeypatch):
     root = write_sysu_layout(tmp_path / 'a', **SMALL)
     files = snapshot(root)
     assert snapshot(write_sysu_layout(tmp_path / 'b', **SMALL, progress=True)) == files
-    monkeypatch.setattr(synthetic, 'draw_person', lambda *args, **kwargs: pytest.fail('drawn again'))
+    monkeypatch.setattr(layout, 'draw_person', lambda *args, **kwargs: pytest.fail('drawn again'))
     assert write_sysu_layout(root, **SMALL) == root
     assert snapshot(root) == files
 
@@ -193,7 +196,7 @@ def test_failure_midway_leaves_nothing(tmp_path, monkeypatch, error):
             raise error('the disk is full')
         return draw_person(*args, **kwargs)
 
-    monkeypatch.setattr(synthetic, 'draw_person', failing)
+    monkeypatch.setattr(layout, 'draw_person', failing)
     with pytest.raises(error, match='the disk is full'):
         write_sysu_layout(tmp_path / 'set', **SMALL)
     assert len(drawn) == 21 and os.listdir(tmp_path) == []

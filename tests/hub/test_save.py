@@ -27,7 +27,8 @@ def test_round_trip_is_exact(tmp_path, kwargs):
         for modality in ('visible', 'infrared'):
             assert torch.equal(model(x, modality), loaded(x, modality))
             features = model.forward_features(x, modality)
-            assert torch.equal(model.forward_head(features, pre_logits=True), loaded.forward_head(features, pre_logits=True))
+            embedding = model.forward_head(features, pre_logits=True)
+            assert torch.equal(embedding, loaded.forward_head(features, pre_logits=True))
     assert loaded.constructor_args == model.constructor_args
     assert tuple(loaded.pretrained_cfg['input_size']) == (model.in_chans, 96, 48)
 

@@ -237,8 +237,10 @@ def resnet_file(folder, **changes):
     return folder / 'model.safetensors', state
 
 
-@pytest.mark.parametrize('kwargs', [{}, dict(in_chans=1), dict(num_classes=0), dict(num_classes=1000), dict(num_stages=3),
-                                    dict(anm=False, final_norm=True)])
+@pytest.mark.parametrize('kwargs', [
+    {}, dict(in_chans=1), dict(num_classes=0), dict(num_classes=1000), dict(num_stages=3),
+    dict(anm=False, final_norm=True),
+])
 def test_imagenet_backbone_goes_to_both_stems(tmp_path, kwargs):
     file, state = resnet_file(tmp_path)
     model = create(pretrained=True, pretrained_cfg_overlay=dict(file=str(file)), **kwargs)
