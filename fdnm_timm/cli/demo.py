@@ -29,7 +29,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def _check_reload(engine: FDNMEngine, folder: Path) -> float:
     """Largest difference between the embeddings of the trained model and of what plain timm loads from its folder."""
-    reloaded = timm.create_model(f'local-dir:{folder}', pretrained=True).to(engine.device).eval()
+    reloaded: Any = timm.create_model(f'local-dir:{folder}', pretrained=True).to(engine.device).eval()
     engine.set_model_mode('eval')
     name = engine.datamanager.targets[0]
     images, modality = engine.parse_data_for_eval(next(iter(engine.datamanager.test_loader[name]['query'])))

@@ -36,6 +36,8 @@ class FDNMEngine(Engine):
     trials, with 'std' (population) and 'trials'; `ranked` holds the first places.
     """
 
+    model: Any  # a module, of which mypy would know too little
+
     def __init__(
             self,
             datamanager: Any,
@@ -73,7 +75,7 @@ class FDNMEngine(Engine):
                 f'identities: create it with num_classes=datamanager.num_train_pids.')
         self.device = torch.device('cuda' if self.use_gpu else 'cpu')
         self.model = model.to(self.device)
-        self.model.set_metric_training(True)  # type: ignore[operator]
+        self.model.set_metric_training(True)
         self.optimizer = optimizer
         self.scheduler = scheduler
         self.register_model('model', self.model, optimizer, scheduler)

@@ -39,7 +39,7 @@ def box_of(image: Image.Image) -> Box:
     pixels = np.asarray(image)[..., :2]
     left, top = pixels[0, 0].tolist()
     box = left, top, left + image.width, top + image.height
-    assert np.array_equal(pixels, np.asarray(coordinates(256, 256).crop(box))[..., :2])  # nothing scaled, nothing padded
+    assert np.array_equal(pixels, np.asarray(coordinates(256, 256).crop(box))[..., :2])  # not scaled, not padded
     return box
 
 
