@@ -123,9 +123,19 @@ def irfft2(spec: torch.Tensor, w: int, exportable: bool = False) -> torch.Tensor
     return _InverseTransform.apply(spec, w)
 
 
-def _inverse_amplitude(spec: torch.Tensor) -> torch.Tensor:
-    """1/A, and 0 where A = 0; hypot, since squares under- and overflow long before the amplitudes do."""
-    amp = torch.hypot(spec[..., 0], spec[..., 1])
+def _parts(spec: torch.Tensor) -> Tuple[torch.Tensor, torch.Tensor]:
+    """Real and imaginary part, copied: atan2 and hypot are vectorised on contiguous memory only."""
+    return spec[..., 0].contiguous(), spec[..., 1].contiguous()
+
+
+def _join(re: torch.Tensor, im: torch.Tensor) -> torch.Tensor:
+    if torch.jit.is_scripting():
+        return torch.stack((re, im), dim=-1)
+    return torch.view_as_real(torch.complex(re, im))  # as stack, and faster
+
+
+def _inverse(amp: torch.Tensor) -> torch.Tensor:
+    """1/A, and 0 where A = 0."""
     return torch.where(amp > 0, amp.reciprocal(), torch.zeros_like(amp))
 
 
@@ -134,12 +144,14 @@ class _Amplitude(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, spec: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
         ctx.save_for_backward(spec)
-        return torch.hypot(spec[..., 0], spec[..., 1])
+        return torch.hypot(*_parts(spec))
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
         spec, = ctx.saved_tensors
-        return spec * (grad * _inverse_amplitude(spec)).unsqueeze(-1)
+        re, im = _parts(spec)
+        weight = grad * _inverse(torch.hypot(re, im))
+        return _join(re * weight, im * weight)
 
 
 def amplitude(spec: torch.Tensor) -> torch.Tensor:
@@ -152,15 +164,16 @@ def amplitude(spec: torch.Tensor) -> torch.Tensor:
         Amplitude (..., H, V), >= 0.
     """
     if torch.jit.is_scripting():
-        return torch.hypot(spec[..., 0], spec[..., 1])
+        re, im = _parts(spec)
+        return torch.hypot(re, im)  # not by squares, which under- and overflow long before the amplitudes do
     return _Amplitude.apply(spec)
 
 
 def _rotate(spec: torch.Tensor, strength: torch.Tensor) -> torch.Tensor:
-    re, im = spec[..., 0], spec[..., 1]
+    re, im = _parts(spec)
     angle = strength * torch.atan2(im, re)
     cos, sin = angle.cos(), angle.sin()
-    return torch.stack((re * cos - im * sin, re * sin + im * cos), dim=-1)
+    return _join(re * cos - im * sin, re * sin + im * cos)
 
 
 class _RotatePhase(torch.autograd.Function):
@@ -174,18 +187,19 @@ class _RotatePhase(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> Tuple[torch.Tensor, torch.Tensor]:  # type: ignore[override]
         spec, strength = ctx.saved_tensors
-        re, im = spec[..., 0], spec[..., 1]
+        re, im = _parts(spec)
         theta = torch.atan2(im, re)
         angle = strength * theta
         cos, sin = angle.cos(), angle.sin()
-        g_re = grad[..., 0] * cos + grad[..., 1] * sin
-        g_im = grad[..., 1] * cos - grad[..., 0] * sin
+        out_re, out_im = _parts(grad)
+        g_re = out_re * cos + out_im * sin
+        g_im = out_im * cos - out_re * sin
         # how the loss changes when X turns; |turn| <= A*|grad|, and d(theta)/dX has norm 1/A, hence the bound S*|grad|
         turn = re * g_im - im * g_re
         grad_strength = (turn * theta).sum_to_size(strength.shape)
-        inverse = _inverse_amplitude(spec)
+        inverse = _inverse(torch.hypot(re, im))
         pull = strength * turn * inverse
-        return torch.stack((g_re - pull * im * inverse, g_im + pull * re * inverse), dim=-1), grad_strength
+        return _join(g_re - pull * (im * inverse), g_im + pull * (re * inverse)), grad_strength
 
 
 def rotate_phase(spec: torch.Tensor, strength: torch.Tensor) -> torch.Tensor:
@@ -206,10 +220,16 @@ def rotate_phase(spec: torch.Tensor, strength: torch.Tensor) -> torch.Tensor:
     return _RotatePhase.apply(spec, strength)
 
 
-def _unit(spec: torch.Tensor) -> torch.Tensor:
-    unit = spec * _inverse_amplitude(spec).unsqueeze(-1)
-    dead = (spec[..., 0] == 0) & (spec[..., 1] == 0)
-    return torch.stack((torch.where(dead, torch.ones_like(unit[..., 0]), unit[..., 0]), unit[..., 1]), dim=-1)
+def _unit(re: torch.Tensor, im: torch.Tensor, amp: torch.Tensor) -> Tuple[torch.Tensor, torch.Tensor]:
+    """cos(theta) and sin(theta); 1 and 0 where A = 0."""
+    inverse = _inverse(amp)
+    return torch.where(amp > 0, re * inverse, torch.ones_like(re)), im * inverse
+
+
+def _modulate(weight: torch.Tensor, spec: torch.Tensor) -> torch.Tensor:
+    re, im = _parts(spec)
+    u_re, u_im = _unit(re, im, torch.hypot(re, im))
+    return _join(weight * u_re, weight * u_im)
 
 
 class _ModulatePhasor(torch.autograd.Function):
@@ -217,21 +237,19 @@ class _ModulatePhasor(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, weight: torch.Tensor, spec: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
         ctx.save_for_backward(weight, spec)
-        return weight.unsqueeze(-1) * _unit(spec)
+        return _modulate(weight, spec)
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> Tuple[torch.Tensor, torch.Tensor]:  # type: ignore[override]
         weight, spec = ctx.saved_tensors
-        unit = _unit(spec)
-        u_re, u_im = unit[..., 0], unit[..., 1]
-        g_re, g_im = grad[..., 0], grad[..., 1]
+        re, im = _parts(spec)
+        amp = torch.hypot(re, im)
+        u_re, u_im = _unit(re, im, amp)
+        g_re, g_im = _parts(grad)
         grad_weight = (g_re * u_re + g_im * u_im).sum_to_size(weight.shape)
-        amp = torch.hypot(spec[..., 0], spec[..., 1])
-        floor = 1e-3 * amp.mean(dim=(-3, -2, -1), keepdim=True)
-        bound = torch.maximum(amp, floor)
-        inverse = torch.where(bound > 0, bound.reciprocal(), torch.zeros_like(bound))
-        turn = (weight * (g_im * u_re - g_re * u_im)).sum_to_size(amp.shape) * inverse
-        return grad_weight, torch.stack((-turn * u_im, turn * u_re), dim=-1)
+        bound = torch.maximum(amp, 1e-3 * amp.mean(dim=(-3, -2, -1), keepdim=True))
+        turn = (weight * (g_im * u_re - g_re * u_im)).sum_to_size(amp.shape) * _inverse(bound)
+        return grad_weight, _join(-turn * u_im, turn * u_re)
 
 
 def modulate_phasor(weight: torch.Tensor, spec: torch.Tensor) -> torch.Tensor:
@@ -249,5 +267,5 @@ def modulate_phasor(weight: torch.Tensor, spec: torch.Tensor) -> torch.Tensor:
         Half spectrum of the broadcast shape, (..., C, H, V, 2).
     """
     if torch.jit.is_scripting():
-        return weight.unsqueeze(-1) * _unit(spec)
+        return _modulate(weight, spec)
     return _ModulatePhasor.apply(weight, spec)

@@ -158,8 +158,8 @@ def test_bad_literal(key, value, near):
     'optim.lr=0', 'optim.lr=-0.1', 'optim.momentum=1', 'optim.momentum=-0.1', 'data.num_ids=1', 'data.num_instances=0',
     'data.flip=1.5', 'data.erasing=-0.1', 'loss.lambda_cnm=-1', 'train.epochs=-1', 'train.seed=-1',
     'model.num_stages=5', 'model.num_stages=0', 'model.num_parts=-1', 'model.last_stride=3', 'model.drop_rate=1',
-    'data.hold_out=-2', 'data.workers=-1', 'data.height=0', 'train.epochs=many', 'train.epochs=1.5', 'model.anm=perhaps',
-    'optim.lr=null', 'optim.milestones=[1, x]', 'data.options=3', 'model=3', 'model.name.deeper=1',
+    'data.hold_out=-2', 'data.workers=-1', 'data.height=0', 'train.epochs=many', 'train.epochs=1.5',
+    'model.anm=perhaps', 'optim.lr=null', 'optim.milestones=[1, x]', 'data.options=3', 'model=3', 'model.name.deeper=1',
     'optim.lr=.nan', 'optim.lr=.inf', 'loss.margin_cnm=.nan',
 ])
 def test_value_that_does_not_fit(setting):
