@@ -1,7 +1,7 @@
 """A run's configuration: typed, complete, and strict about names and values."""
 import difflib
 from pathlib import Path
-from typing import Any, Dict, List, Literal, Optional, Sequence, Tuple, Union, get_args
+from typing import Annotated, Any, Dict, List, Literal, Optional, Sequence, Tuple, Union, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -19,7 +19,8 @@ class ConfigError(ValueError):
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra='forbid', validate_assignment=True, protected_namespaces=())
+    model_config = ConfigDict(
+        extra='forbid', validate_assignment=True, protected_namespaces=(), allow_inf_nan=False)
 
 
 class ModelConfig(_Section):
@@ -46,8 +47,8 @@ class DataConfig(_Section):
     dataset: str = 'sysu_mm01'
     root: str = '.'
     options: Dict[str, Any] = Field(default_factory=dict, description="further arguments of the data set's class")
-    hold_out: int = Field(
-        0, ge=0, description='evaluate on every so-maniest training scene, held out; 0: on the test set')
+    hold_out: Literal[0] | Annotated[int, Field(ge=2)] = Field(
+        0, description='evaluate on every so-maniest training scene, held out; 0: on the test set')
     height: int = Field(384, ge=8)
     width: int = Field(192, ge=8)
     num_ids: int = Field(6, ge=2, description='identities of a batch')
@@ -140,8 +141,9 @@ def _merge(base: Dict[str, Any], over: Dict[str, Any]) -> Dict[str, Any]:
 def _from_file(path: Union[str, Path]) -> Dict[str, Any]:
     try:
         values = yaml.safe_load(Path(path).read_text(encoding='utf-8'))
-    except OSError as error:
-        raise ConfigError(f'Cannot read the config "{path}": {error.strerror}.') from error
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(f'Cannot read the config "{path}": {reason}.') from error
     except yaml.YAMLError as error:
         raise ConfigError(f'The config "{path}" is not YAML: {error}') from error
     if values is None:
@@ -170,6 +172,7 @@ def load_config(
         path: Optional[Union[str, Path]] = None,
         settings: Sequence[str] = (),
         base: Optional[Dict[str, Any]] = None,
+        over: Optional[Dict[str, Any]] = None,
 ) -> Config:
     """Read a config file and change single keys.
 
@@ -177,6 +180,7 @@ def load_config(
         path: YAML file, None for the defaults, which are the paper's.
         settings: 'section.key=value', with the value in YAML, in order.
         base: Values under the file's.
+        over: Values over the file's and under the settings'.
 
     Raises:
         ConfigError: The file cannot be read, a key is not known or a value does not fit; every fault is listed.
@@ -184,6 +188,7 @@ def load_config(
     values = dict(base or {})
     if path is not None:
         values = _merge(values, _from_file(path))
+    values = _merge(values, over or {})
     for setting in settings:
         values = _merge(values, _from_setting(setting))
     try:

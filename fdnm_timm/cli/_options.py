@@ -1,7 +1,7 @@
 """Options that several subcommands have."""
 import argparse
 from pathlib import Path
-from typing import List
+from typing import Any, Dict
 
 from ..config import Config, load_config, recipe_path
 
@@ -19,9 +19,10 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
 
 def read_config(args: argparse.Namespace) -> Config:
     """The recipe or file, then --dataset, --root and --seed, then every --set."""
-    settings: List[str] = []
-    for key, value in (('data.dataset', args.dataset), ('data.root', args.root), ('train.seed', args.seed)):
+    given: Dict[str, Dict[str, Any]] = {'data': {}, 'train': {}}
+    for section, key, value in (
+            ('data', 'dataset', args.dataset), ('data', 'root', args.root), ('train', 'seed', args.seed)):
         if value is not None:
-            settings.append(f'{key}={value}')
+            given[section][key] = value
     path = args.config or (recipe_path(args.dataset) if args.dataset else None)
-    return load_config(path, settings + args.settings)
+    return load_config(path, args.settings, over=given)

@@ -14,8 +14,8 @@ __all__ = ['add_parser', 'compare', 'run']
 def add_parser(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         'compare', help='put finished runs beside each other',
-        description='Print a Markdown table of finished runs. Runs whose configurations differ in the seed alone make one '
-                    'row, with the mean and the sample standard deviation over the seeds, in percent.')
+        description='Print a Markdown table of finished runs. Runs whose configurations differ in the seed alone make '
+                    'one row, with the mean and the sample standard deviation over the seeds, in percent.')
     parser.add_argument('runs', type=Path, nargs='+', help='folders that `fdnm train` left')
     parser.add_argument('--metrics', nargs='+', default=['R1', 'mAP'], help='such as R1 R10 mAP mINP (default: R1 mAP)')
     parser.set_defaults(run=run)
@@ -41,7 +41,7 @@ def _read(folder: Path) -> Tuple[Dict[str, Any], Dict[str, Dict[str, Any]]]:
 def compare(folders: List[Path], metrics: List[str]) -> str:
     """The table of `fdnm compare`, one row a configuration, named by the keys in which the configurations differ."""
     runs = [_read(folder) for folder in folders]
-    ignored = ('train.seed', 'data.root', 'data.workers')  # none of these changes what is measured, but the seed's chance
+    ignored = ('train.seed', 'data.root', 'data.workers')  # no other experiment, only another draw, place or speed
     keys = [key for key in runs[0][0] if key not in ignored and len({str(config.get(key)) for config, _ in runs}) > 1]
     settings = list(runs[0][1])
     rows: Dict[str, List[Dict[str, Dict[str, Any]]]] = {}

@@ -45,7 +45,8 @@ def _row(label: str, result: Dict[str, Any]) -> str:
 
 def run(args: argparse.Namespace) -> int:
     start = time.monotonic()
-    config = load_config(recipe_path('synthetic_vi'), [f'data.root={args.out / "synthetic_vi"}', *args.settings])
+    over = {'data': {'root': str(args.out / 'synthetic_vi')}}
+    config = load_config(recipe_path('synthetic_vi'), args.settings, over=over)
     folder = new_run_folder(config, args.out / 'run')
     print(f'1/5  Drawing people into "{config.data.root}" ...')
     dataset = SyntheticVI(config.data.root, **config.data.options, progress=True)

@@ -35,7 +35,7 @@ for _cls in (SYSUMM01, RoadScene, SyntheticVI):
 def create_dataset(name: str, root: Any, **kwargs: Any) -> CrossModalityDataset:
     """Read a data set by its name. Raises ValueError for an unknown name, with the nearest known one."""
     if name not in DATASETS:
-        near = difflib.get_close_matches(name, DATASETS, n=1)
+        near = difflib.get_close_matches(name.lower().replace('-', '_'), DATASETS, n=1)
         raise ValueError(
             f'There is no data set {name!r}{f": did you mean {near[0]!r}?" if near else "."} '
             f'Known are {", ".join(sorted(DATASETS))}.')

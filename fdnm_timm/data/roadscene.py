@@ -35,6 +35,14 @@ def _windows(width: int, height: int) -> List[Tuple[float, float, float, float]]
     return [(x, y, w, h) for x in places[max(1, min(3, int(width // w)))]]
 
 
+def _size(path: Path) -> Tuple[int, int]:
+    try:
+        with Image.open(path) as image:  # reads the header only
+            return image.size
+    except OSError as error:
+        raise DatasetError(f'RoadScene: cannot read the picture "{path}": {error}. Repair or remove it.') from error
+
+
 @lru_cache(maxsize=512)  # the whole set decoded is some 100 MB, and each picture serves 12 records
 def _read(path: str) -> Image.Image:
     return read_image(path)
@@ -57,8 +65,11 @@ class RoadScene(CrossModalityDataset):
         self._scene: Dict[int, int] = {}
         train: List[Record] = []
         for number, (visible, infrared) in enumerate(pairs):
-            with Image.open(visible) as image:
-                size = image.size
+            size = _size(visible)
+            if _size(infrared) != size:
+                raise DatasetError(
+                    f'RoadScene: "{visible}" has {size[0]}x{size[1]} pixels, but its partner "{infrared}" has not: '
+                    f'aligned pictures are of one size.')
             for window in range(len(_windows(*size))):
                 pid = number * 3 + window
                 records = [
@@ -89,13 +100,13 @@ class RoadScene(CrossModalityDataset):
         return [(visible[stem], infrared[stem]) for stem in sorted(visible)]
 
     def modality(self, path: str) -> int:
-        return INFRARED if Path(path.partition('#')[0]).parent.name == _FOLDERS[INFRARED] else VISIBLE
+        return INFRARED if Path(path.rpartition('#')[0]).parent.name == _FOLDERS[INFRARED] else VISIBLE
 
     def scene(self, pid: int) -> int:
         return pid // 3
 
     def load(self, path: str) -> Image.Image:
-        file, _, fragment = path.partition('#')
+        file, _, fragment = path.rpartition('#')
         image = _read(file)
         query = parse_qs(fragment)
         window, view = int(query['window'][0]), int(query['view'][0])

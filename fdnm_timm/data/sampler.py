@@ -44,6 +44,9 @@ class CrossModalityIdentitySampler(torch.utils.data.Sampler[SampleKey]):
         """
         if len(records) != len(modalities):
             raise ValueError(f'There are {len(records)} records, but {len(modalities)} modalities.')
+        unknown = sorted(set(modalities) - {VISIBLE, INFRARED})
+        if unknown:
+            raise ValueError(f'modalities holds {unknown}, but only 0 (visible) and 1 (infrared) are modalities.')
         if num_ids < 2 or num_instances < 1:
             raise ValueError(
                 f'num_ids is {num_ids} and num_instances {num_instances}, but a batch needs at least 2 identities '

@@ -39,8 +39,7 @@ class SYSUMM01(CrossModalityDataset):
                 f'list of '
                 f'"{self.root / "exp"}".')
         self._set_train(self._records(sorted(train | val)))
-        self.test_pids = sorted(test)
-        self.test = self._records(self.test_pids)
+        self.test = self._records(sorted(test))
         for word, cameras in (('visible', VISIBLE_CAMERAS), ('infrared', INFRARED_CAMERAS)):
             if not any(camid in cameras for _, _, camid in self.test):
                 raise DatasetError(f'{type(self).__name__}: no test identity of "{self.root}" has a {word} image.')
@@ -67,11 +66,10 @@ class SYSUMM01(CrossModalityDataset):
             raise ValueError(f'shots is {shots}, but a gallery needs at least 1 image of an identity and camera.')
         rng = random.Random(trial)
         gallery: List[Record] = []
-        for pid in self.test_pids:
+        for pid in sorted({pid for _, pid, _ in self.test}):
             for camid in GALLERY_CAMERAS[mode]:
                 names = self._images.get((pid, camid))
                 if names:
-                    # choice and sample draw differently: 1-shot is choice there
                     drawn = [rng.choice(names)] if shots == 1 else rng.sample(names, min(shots, len(names)))
                     gallery.extend((self._path(pid, camid, name), pid, camid) for name in drawn)
         return gallery
@@ -120,20 +118,35 @@ class SYSUMM01(CrossModalityDataset):
     def _read_ids(self, name: str) -> set:
         text_file, mat_file = self.root / 'exp' / f'{name}.txt', self.root / 'exp' / f'{name}.mat'
         if text_file.exists():
-            lines = text_file.read_text().splitlines()
+            try:
+                lines = text_file.read_text(encoding='utf-8').splitlines()
+            except UnicodeDecodeError as error:
+                raise DatasetError(f'{type(self).__name__}: "{text_file}" is not text: {error}.') from error
             entries = [entry.strip() for entry in lines[0].split(',')] if lines else []
             entries = [entry for entry in entries if entry]
             for entry in entries:
-                if not entry.isdigit():
+                if not (entry.isascii() and entry.isdecimal()):
                     raise DatasetError(
                         f'{type(self).__name__}: "{text_file}", line 1 holds {entry!r}, but identities are integers '
                         f'separated by commas.')
             file, ids = text_file, {int(entry) for entry in entries}
         elif mat_file.exists():
-            from scipy.io import loadmat
-            file, ids = mat_file, {int(v) for v in loadmat(str(mat_file))['id'].reshape(-1)}
+            file, ids = mat_file, self._read_mat(mat_file)
         else:
             raise DatasetError(f'{type(self).__name__}: neither "{text_file}" nor "{mat_file}" exists.')
         if not ids:
             raise DatasetError(f'{type(self).__name__}: "{file}" holds no identity.')
         return ids
+
+    def _read_mat(self, file: Path) -> set:
+        from scipy.io import loadmat
+        try:
+            values = loadmat(str(file))['id'].reshape(-1).tolist()
+        except KeyError:
+            raise DatasetError(f'{type(self).__name__}: "{file}" has no variable "id".') from None
+        except Exception as error:  # scipy raises many kinds for a damaged file
+            raise DatasetError(f'{type(self).__name__}: "{file}" cannot be read as a MATLAB file: {error}.') from error
+        for value in values:
+            if value != int(value):
+                raise DatasetError(f'{type(self).__name__}: "{file}" holds {value}, but identities are integers.')
+        return {int(value) for value in values}
