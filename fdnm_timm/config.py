@@ -88,6 +88,7 @@ class TrainConfig(_Section):
     epochs: int = Field(150, ge=0)
     eval_freq: int = Field(-1, description='epochs between evaluations, -1: at the end only')
     seed: int = Field(0, ge=0)
+    amp: Literal['none', 'bf16'] = Field('none', description='train under autocast; spectra and losses stay in float32')
     use_gpu: bool = True
 
 

@@ -75,4 +75,5 @@ def build_engine(
     optimizer = build_optimizer(model, config.optim, config.model.pretrained)
     return FDNMEngine(
         datamanager, model, optimizer, build_scheduler(optimizer, config.optim), FDNMLoss(**config.loss.model_dump()),
-        use_gpu=config.train.use_gpu, config=config.model_dump(mode='json'), progress=progress)
+        use_gpu=config.train.use_gpu, config=config.model_dump(mode='json'), progress=progress,
+        amp=config.train.amp == 'bf16')

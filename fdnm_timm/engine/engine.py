@@ -48,6 +48,7 @@ class FDNMEngine(Engine):
             use_gpu: bool = True,
             config: Optional[Mapping[str, Any]] = None,
             progress: bool = True,
+            amp: bool = False,
     ) -> None:
         """
         Args:
@@ -59,6 +60,7 @@ class FDNMEngine(Engine):
             use_gpu: Use a GPU where there is one.
             config: What made this run; written beside its results.
             progress: Show progress bars.
+            amp: Train under bfloat16 autocast; spectra, losses and the evaluation stay in float32.
 
         Raises:
             TypeError: The model has no `set_metric_training`.
@@ -82,6 +84,7 @@ class FDNMEngine(Engine):
         self.loss = loss if loss is not None else FDNMLoss()
         self.config = config
         self.progress = progress
+        self.amp = amp
         self.results: Dict[str, Dict[str, Any]] = {}
         self.ranked: Dict[str, Dict[str, RankedLists]] = {}
         self.history: List[Dict[str, Any]] = []
@@ -135,7 +138,8 @@ class FDNMEngine(Engine):
 
     def forward_backward(self, data: Mapping[str, Any]) -> Dict[str, float]:
         images, pids, modality = self.parse_data_for_train(data)
-        output = self.model(images, modality)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.amp):
+            output = self.model(images, modality)
         try:
             loss, parts = self.loss(output, pids, modality)
         except FloatingPointError as error:
