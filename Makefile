@@ -1,14 +1,15 @@
-# make demo      set up, and run the main job on drawn people
-# make test      set up, and run lint, type checks and the tests
+#: make demo           set up, and run the main job on drawn people
+#: make test           set up, and run lint, type checks and the tests
+#: make test-contract  all of timm's own model tests, for every model
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo lint types test test-slow test-contract clean
+.PHONY: help setup demo lint types test test-contract clean
 
 help:
-	@sed -n 's/^# //p' $(MAKEFILE_LIST)
+	@sed -n 's/^#: //p' $(MAKEFILE_LIST)
 
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -29,16 +30,11 @@ types: setup
 
 # The whole of timm's own test file for the smallest model, its structural tests for the others.
 test: lint types
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest
 	FDNM_CONTRACT_MODELS=fdnm_resnet18 $(BIN)/pytest -p tests.contract.plugin \
 		$$($(BIN)/python -m tests.contract.fetch build)
 	$(BIN)/pytest -m cfg -p tests.contract.plugin $$($(BIN)/python -m tests.contract.fetch build)
 
-# test-slow      the tests that need longer
-test-slow: setup
-	$(BIN)/pytest -m slow
-
-# test-contract  the whole of timm's own test file for every model
 test-contract: setup
 	$(BIN)/pytest -p tests.contract.plugin $$($(BIN)/python -m tests.contract.fetch build)
 
