@@ -68,6 +68,7 @@ class LossConfig(_Section):
     margin_tri: float = Field(0.3, ge=0)
     margin_cnm: float = Field(0.2, ge=0)
     cnm_reduction: Literal['mean', 'sum'] = 'mean'
+    cnm_normalize: bool = Field(False, description='L_cnm on unit vectors, whose size does not depend on training')
 
 
 class OptimConfig(_Section):

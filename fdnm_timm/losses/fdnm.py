@@ -34,6 +34,7 @@ class FDNMLoss(nn.Module):
             margin_tri: float = 0.3,
             margin_cnm: float = 0.2,
             cnm_reduction: str = 'mean',
+            cnm_normalize: bool = False,
     ) -> None:
         """
         Args:
@@ -42,10 +43,14 @@ class FDNMLoss(nn.Module):
             margin_tri: Margin of L_tri.
             margin_cnm: Margin m of L_cnm.
             cnm_reduction: 'mean' or 'sum' over L_cnm's pairs of identities.
+            cnm_normalize: Give L_cnm unit vectors. On the features as they are (Eq. 7), its size goes with theirs: from
+                scratch it starts several times as large as L_id and shrinks the features before they tell identities
+                apart.
         """
         super().__init__()
         self.lambda_tri = lambda_tri
         self.lambda_cnm = lambda_cnm
+        self.cnm_normalize = cnm_normalize
         self.triplet = HardTripletLoss(margin_tri)
         self.cnm = CenterGuidedNuancesMiningLoss(margin_cnm, cnm_reduction)
 
@@ -73,8 +78,11 @@ class FDNMLoss(nn.Module):
                 self.triplet(features[:, b, h], pids) for b in range(branches) for h in range(heads)]).mean()
             total = total + self.lambda_tri * parts['tri']
         if self.lambda_cnm and branches == 2:
+            mined = full_precision(features)
+            if self.cnm_normalize:
+                mined = nn.functional.normalize(mined, dim=-1)
             parts['cnm'] = torch.stack([
-                self.cnm(features[:, 0, h], features[:, 1, h], pids, modality) for h in range(heads)]).mean()
+                self.cnm(mined[:, 0, h], mined[:, 1, h], pids, modality) for h in range(heads)]).mean()
             total = total + self.lambda_cnm * parts['cnm']
         if not bool(torch.isfinite(total.detach())):
             bad = [name for name, part in parts.items() if not bool(torch.isfinite(part.detach()))]

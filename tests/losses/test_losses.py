@@ -397,3 +397,16 @@ def test_fdnm_errors():
         FDNMLoss()(output, pids, missing)
     with pytest.raises(ValueError, match='average'):
         FDNMLoss(cnm_reduction='average')
+
+
+@pytest.mark.parametrize('scale', [1., 37.])
+def test_fdnm_cnm_on_unit_vectors(scale: float) -> None:
+    """With cnm_normalize, L_cnm is that of the normalised features, whatever their size."""
+    generator = torch.Generator().manual_seed(3)
+    features = scale * torch.randn(12, 2, 3, 8, generator=generator, dtype=torch.float64)
+    output = FDNMOutput(features, torch.randn(12, 2, 3, 4, generator=generator, dtype=torch.float64))
+    pids, modality = torch.arange(3).repeat(4), torch.arange(2).repeat_interleave(6)
+    unit = FDNMOutput(features / features.norm(dim=-1, keepdim=True), output.logits)
+    _, parts = FDNMLoss(cnm_normalize=True)(output, pids, modality)
+    _, expected = FDNMLoss()(unit, pids, modality)
+    assert parts['cnm'].item() == pytest.approx(expected['cnm'].item(), abs=1e-12)
