@@ -266,7 +266,7 @@ def test_combined_sources_keep_modality(sysu_tree, tmp_path):
 def test_config_to_run(sysu_tree, tmp_path):
     from fdnm_timm.config import load_config, recipe_path
     from fdnm_timm.engine import build_engine
-    config = load_config(recipe_path('synthetic_vi'), [
+    config = load_config(recipe_path('roadscene'), [
         'data.dataset=sysu_mm01', f'data.root={sysu_tree}', 'data.workers=0', 'data.height=48', 'data.width=24',
         'data.hold_out=2', 'data.num_ids=3', 'data.num_instances=2', 'model.agp_stages=[]', 'model.anm=false',
         'model.final_norm=true'])
