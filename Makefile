@@ -30,13 +30,13 @@ types: setup
 
 # The whole of timm's own test file for the smallest model, its structural tests for the others.
 test: lint types
-	$(BIN)/pytest
-	FDNM_CONTRACT_MODELS=fdnm_resnet18 $(BIN)/pytest -p tests.contract.plugin \
+	$(BIN)/python -m pytest
+	FDNM_CONTRACT_MODELS=fdnm_resnet18 $(BIN)/python -m pytest -p tests.contract.plugin \
 		$$($(BIN)/python -m tests.contract.fetch build)
-	$(BIN)/pytest -m cfg -p tests.contract.plugin $$($(BIN)/python -m tests.contract.fetch build)
+	$(BIN)/python -m pytest -m cfg -p tests.contract.plugin $$($(BIN)/python -m tests.contract.fetch build)
 
 test-contract: setup
-	$(BIN)/pytest -p tests.contract.plugin $$($(BIN)/python -m tests.contract.fetch build)
+	$(BIN)/python -m pytest -p tests.contract.plugin $$($(BIN)/python -m tests.contract.fetch build)
 
 clean:
 	rm -rf $(VENV) build demo *.egg-info

@@ -273,7 +273,8 @@ def test_config_to_run(sysu_tree, tmp_path):
     engine = build_engine(config, progress=False)
     assert engine.model.anm is None and isinstance(engine.model.final_norm, torch.nn.BatchNorm2d)
     groups = {g['name']: g for g in engine.optimizer.param_groups}
-    assert groups['backbone']['initial_lr'] == groups['heads']['initial_lr'] == config.optim.lr
+    assert groups['heads']['initial_lr'] == config.optim.lr
+    assert groups['backbone']['initial_lr'] == config.optim.lr * config.optim.backbone_lr_scale
     assert sum(len(g['params']) for g in groups.values()) == len(list(engine.model.parameters()))
     results = engine.run(save_dir=str(tmp_path), max_epoch=1)
     assert set(results['sysu_mm01']) == {'infrared_to_visible', 'visible_to_infrared'}
