@@ -3,8 +3,12 @@ import difflib
 from pathlib import Path
 from typing import Annotated, Any, Dict, List, Literal, Optional, Sequence, Tuple, Union, get_args
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+try:
+    import yaml
+    from pydantic import BaseModel, ConfigDict, Field, ValidationError
+except ImportError as error:
+    raise ImportError(
+        f'{error}. Training and the command line need it: pip install "fdnm_timm[train,plots]".') from error
 
 __all__ = [
     'Config', 'ConfigError', 'DataConfig', 'LossConfig', 'ModelConfig', 'OptimConfig', 'TrainConfig', 'load_config',

@@ -8,8 +8,6 @@ from ..version import __version__
 
 __all__ = ['main']
 
-_EXTRA = 'pip install "fdnm_timm[train,plots]"'
-
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Run the command line; returns the exit status. Mistakes of use end in one sentence and status 2."""
@@ -19,7 +17,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     try:
         from . import compare, demo, evaluate, train
     except ImportError as error:
-        print(f'fdnm: {error}. The command line needs the training extra: {_EXTRA}', file=sys.stderr)
+        print(f'fdnm: {error}', file=sys.stderr)
         return 2
     commands = parser.add_subparsers(dest='command', required=True, metavar='COMMAND')
     for command in (demo, train, evaluate, compare):
