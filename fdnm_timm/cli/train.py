@@ -5,8 +5,7 @@ from pathlib import Path
 from ..config import Config
 from ..engine import FDNMEngine, build_engine
 from ..hub import save_pretrained
-from ..plots import plot_training, save_ranked
-from ..plots._figure import save_figure
+from ..plots import plot_training, save_figure, save_ranked
 from ._options import add_config_options, read_config
 
 __all__ = ['add_parser', 'finish_run', 'run']

@@ -10,7 +10,7 @@ import os
 import zlib
 from functools import lru_cache
 from pathlib import Path
-from typing import Dict, List, Tuple, Union
+from typing import List, Tuple, Union
 from urllib.parse import parse_qs
 
 import numpy as np
@@ -62,7 +62,6 @@ class RoadScene(CrossModalityDataset):
     def __init__(self, root: Union[str, os.PathLike]) -> None:
         super().__init__(root)
         pairs = self._pairs()
-        self._scene: Dict[int, int] = {}
         train: List[Record] = []
         for number, (visible, infrared) in enumerate(pairs):
             size = _size(visible)

@@ -23,7 +23,6 @@ with warnings.catch_warnings():
     _engine = _find('engine')
     _data = _find('data')
     _manager = _find('data.datamanager')
-    _datasets = _find('data.datasets')
     _utils = _find('utils')
 
 Engine = _engine.Engine

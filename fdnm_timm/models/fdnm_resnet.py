@@ -144,7 +144,7 @@ class FDNMResNet(FDNM):
                 module.zero_init_last()
 
 
-def _from_resnet(state_dict: Dict[str, torch.Tensor], model: nn.Module) -> Dict[str, torch.Tensor]:
+def _from_resnet(state_dict: Dict[str, torch.Tensor]) -> Dict[str, torch.Tensor]:
     """timm's or torchvision's ResNet keys -> ours: the stem goes to both modalities, the classifier is left behind."""
     out = {}
     for key, value in state_dict.items():
@@ -179,7 +179,7 @@ def checkpoint_filter_fn(state_dict: Dict[str, torch.Tensor], model: nn.Module) 
             f'The file holds neither an FDNM nor a ResNet: it has no "stem.visible.conv1.weight" and no '
             f'"conv1.weight" with "layer1.*". It begins with {sorted(state_dict)[:5]}. Give a checkpoint of '
             f'{type(model).__name__} or of the ResNet it is built on.')
-    mapped = _from_resnet(state_dict, model)
+    mapped = _from_resnet(state_dict)
     kept = len(model.stages) if isinstance(model, FDNM) else 4
     mapped = {k: v for k, v in mapped.items() if not k.startswith('stages.') or int(k.split('.')[1]) < kept}
     added = ('.agp.', 'pool.agp.', 'anm.', 'final_norm.', 'head.')
