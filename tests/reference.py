@@ -244,7 +244,35 @@ class Ranking(NamedTuple):
     n_valid: int
 
 
-def rank(
+class QueryRanking(NamedTuple):
+    """Of one query; None where there is no match."""
+    first: Optional[int]
+    ap: Optional[float]
+    inp: Optional[float]
+
+
+def ranking_of(
+        q: int,
+        distmat: np.ndarray,
+        q_pids: Sequence[int],
+        g_pids: Sequence[int],
+        q_camids: Optional[Sequence[int]] = None,
+        g_camids: Optional[Sequence[int]] = None,
+        rule: Optional[str] = None,
+) -> List[int]:
+    """Gallery indices in the order of query q: sort, remove what the rule removes."""
+    ranking = []
+    # `sorted` is stable: equal distances keep the gallery's order
+    for g in sorted(range(distmat.shape[1]), key=lambda g: distmat[q, g]):
+        if rule == 'same_camera' and g_pids[g] == q_pids[q] and g_camids[g] == q_camids[q]:
+            continue
+        if rule == 'sysu_mm01' and q_camids[q] == 3 and g_camids[g] == 2:
+            continue
+        ranking.append(g)
+    return ranking
+
+
+def rank_queries(
         distmat: np.ndarray,
         q_pids: Sequence[int],
         g_pids: Sequence[int],
@@ -252,22 +280,14 @@ def rank(
         g_camids: Optional[Sequence[int]] = None,
         rule: Optional[str] = None,
         cmc: str = 'identity',
-) -> Ranking:
-    """One query at a time: sort, remove what the rule removes, walk down the list. CMC has one entry a gallery item."""
-    n_query, n_gallery = distmat.shape
-    curve, precisions, penalties, valid = [0.0] * n_gallery, [], [], 0
-    for q in range(n_query):
-        # `sorted` is stable: equal distances keep the gallery's order
-        ranking = []
-        for g in sorted(range(n_gallery), key=lambda g, q=q: distmat[q, g]):
-            if rule == 'same_camera' and g_pids[g] == q_pids[q] and g_camids[g] == q_camids[q]:
-                continue
-            if rule == 'sysu_mm01' and q_camids[q] == 3 and g_camids[g] == 2:
-                continue
-            ranking.append(g_pids[g])
+) -> List[QueryRanking]:
+    """One query at a time: walk down its list. `first` counts from 1."""
+    out = []
+    for q in range(distmat.shape[0]):
+        ranking = [g_pids[g] for g in ranking_of(q, distmat, q_pids, g_pids, q_camids, g_camids, rule)]
         if q_pids[q] not in ranking:
+            out.append(QueryRanking(None, None, None))
             continue
-        valid += 1
 
         matches, average, last = 0, 0.0, 0
         for position, pid in enumerate(ranking, 1):
@@ -275,8 +295,6 @@ def rank(
                 matches += 1
                 average += matches / position
                 last = position
-        precisions.append(average / matches)
-        penalties.append(matches / last)
 
         if cmc == 'identity':
             shown = []
@@ -285,10 +303,115 @@ def rank(
                     shown.append(pid)
         else:
             shown = ranking
-        first = shown.index(q_pids[q]) + 1
-        for r in range(1, n_gallery + 1):
-            if r >= first:
-                curve[r - 1] += 1
-    if not valid:
+        out.append(QueryRanking(shown.index(q_pids[q]) + 1, average / matches, matches / last))
+    return out
+
+
+def rank(distmat: np.ndarray, *args, **kwargs) -> Ranking:
+    """The means over the queries that have a match; arguments of `rank_queries`. CMC has one entry a gallery item."""
+    queries = [one for one in rank_queries(distmat, *args, **kwargs) if one.first is not None]
+    if not queries:
         raise ValueError('no query has a match')
-    return Ranking(np.array(curve) / valid, sum(precisions) / valid, sum(penalties) / valid, valid)
+    curve = [0.0] * distmat.shape[1]
+    for one in queries:
+        for r in range(1, len(curve) + 1):
+            if r >= one.first:
+                curve[r - 1] += 1
+    valid = len(queries)
+    return Ranking(
+        np.array(curve) / valid, sum(one.ap for one in queries) / valid, sum(one.inp for one in queries) / valid, valid)
+
+
+def sysu_mm01_official(
+        distmat: np.ndarray,
+        probe_ids: Sequence[int],
+        gallery_ids: Sequence[int],
+        probe_cams: Sequence[int],
+        gallery_cams: Sequence[int],
+) -> Tuple[np.ndarray, float]:
+    """CMC and mAP as SYSU-MM01's own MATLAB code defines them (ranks counted from 1, as there).
+
+    A camera stands for its place, and cameras 2 and 3 look at the same one; a probe's gallery is the other places'.
+    """
+    places = {1: 1, 2: 2, 3: 2, 4: 4, 5: 5, 6: 6}
+    num_ids = len(set(gallery_ids))
+    hits, num_probes, precisions = [0] * num_ids, 0, []
+    for p in range(len(probe_ids)):
+        other = [g for g in range(len(gallery_ids)) if places[gallery_cams[g]] != places[probe_cams[p]]]
+        order = np.argsort([distmat[p, g] for g in other], kind='stable')
+        labels = [gallery_ids[other[o]] for o in order]
+        if labels.count(probe_ids[p]) == 0:
+            continue
+        num_probes += 1
+        # unique(labels, 'stable')
+        hits[list(dict.fromkeys(labels)).index(probe_ids[p])] += 1
+        true_ranks = [r for r, label in enumerate(labels, 1) if label == probe_ids[p]]
+        precisions.append(sum(i / r for i, r in enumerate(true_ranks, 1)) / len(true_ranks))
+    return np.cumsum(hits) / num_probes, sum(precisions) / num_probes
+
+
+def agw_family(
+        distmat: np.ndarray,
+        q_pids: np.ndarray,
+        g_pids: np.ndarray,
+        q_camids: Optional[np.ndarray],
+        g_camids: Optional[np.ndarray],
+        benchmark: str,
+        max_rank: int = 20,
+) -> Ranking:
+    """The evaluation loops of the AGW family of codes, by cumulated matches; 'sysu', 'llcm' or 'regdb'.
+
+    Their identity curve sums over all queries, those without a match too (which add zeros), and divides by the number
+    of the others. It is as long as the shortest query's list of identities, at most `max_rank`.
+    """
+    indices = np.argsort(distmat, axis=1, kind='stable')
+    curves, identity_curves, precisions, penalties = [], [], [], []
+    for q in range(len(q_pids)):
+        order = indices[q]
+        if benchmark == 'sysu':
+            remove = (q_camids[q] == 3) & (g_camids[order] == 2)
+        elif benchmark == 'llcm':
+            remove = (g_pids[order] == q_pids[q]) & (g_camids[order] == q_camids[q])
+        else:
+            remove = np.zeros(len(order), dtype=bool)
+        labels = g_pids[order][~remove]
+        first_places = np.unique(labels, return_index=True)[1]
+        identity_curves.append((labels[np.sort(first_places)] == q_pids[q]).astype(np.int32).cumsum()[:max_rank])
+        matches = (labels == q_pids[q]).astype(np.int32)
+        if not np.any(matches):
+            continue
+        cumulated = matches.cumsum()
+        last = np.max(np.where(matches == 1))
+        penalties.append(cumulated[last] / (last + 1.0))
+        curves.append(np.minimum(cumulated, 1)[:max_rank])
+        precisions.append((cumulated / (np.arange(len(matches)) + 1.0) * matches).sum() / matches.sum())
+    valid = len(precisions)
+    chosen = curves if benchmark == 'regdb' else identity_curves
+    length = min(map(len, chosen))
+    return Ranking(
+        np.sum([c[:length] for c in chosen], axis=0) / valid, float(np.mean(precisions)), float(np.mean(penalties)),
+        valid)
+
+
+def bootstrap(
+        values: Sequence[float],
+        pids: Sequence[int],
+        draws: Sequence[Sequence[int]],
+        level: float,
+) -> Tuple[float, float]:
+    """Percentile interval over samples; a sample's draws are indices into the sorted identities of valid queries."""
+    rows = [q for q in range(len(pids)) if not math.isnan(values[q])]
+    ids = sorted({pids[q] for q in rows})
+    means = []
+    for sample in draws:
+        drawn = [values[q] for place in sample for q in rows if pids[q] == ids[place]]
+        means.append(sum(drawn) / len(drawn))
+    means.sort()
+
+    def percentile(part: float) -> float:
+        at = part * (len(means) - 1)
+        low = math.floor(at)
+        high = min(low + 1, len(means) - 1)
+        return means[low] + (at - low) * (means[high] - means[low])
+
+    return percentile((1 - level) / 2), percentile((1 + level) / 2)

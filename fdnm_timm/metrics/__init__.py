@@ -1,4 +1,9 @@
 """Pure functions on arrays: no models, no files, no printing."""
-from .ranking import RankResult, rank, retrieve
+from .bootstrap import Interval, bootstrap, bootstrap_difference
+from .ranking import QueryRanks, RankResult, rank, rank_queries, retrieve
+from .verification import ROC, VerificationResult, verification
 
-__all__ = ['RankResult', 'rank', 'retrieve']
+__all__ = [
+    'ROC', 'Interval', 'QueryRanks', 'RankResult', 'VerificationResult', 'bootstrap', 'bootstrap_difference', 'rank',
+    'rank_queries', 'retrieve', 'verification',
+]
