@@ -2,9 +2,12 @@
 import difflib
 from typing import Any, Dict, Type
 
-from .base import INFRARED, VISIBLE, CrossModalityDataset, DatasetError, Record, read_image
+from .base import INFRARED, VISIBLE, CountWarning, CrossModalityDataset, DatasetError, Record, read_image
+from .check import CheckReport, check_dataset
 from .holdout import hold_out
 from .images import ImageItems
+from .llcm import LLCM
+from .regdb import RegDB
 from .roadscene import RoadScene
 from .sampler import CrossModalityIdentitySampler
 from .synthetic_vi import SyntheticVI
@@ -12,9 +15,10 @@ from .sysu_mm01 import SYSUMM01
 from .transforms import build_test_transform, build_train_transform
 
 __all__ = [
-    'DATASETS', 'INFRARED', 'VISIBLE', 'CrossModalityDataset', 'CrossModalityIdentitySampler', 'DatasetError',
-    'ImageItems', 'Record', 'RoadScene', 'SYSUMM01', 'SyntheticVI', 'build_test_transform', 'build_train_transform',
-    'create_dataset', 'hold_out', 'read_image', 'register_dataset',
+    'DATASETS', 'INFRARED', 'LLCM', 'VISIBLE', 'CheckReport', 'CountWarning', 'CrossModalityDataset',
+    'CrossModalityIdentitySampler', 'DatasetError', 'ImageItems', 'Record', 'RegDB', 'RoadScene', 'SYSUMM01',
+    'SyntheticVI', 'build_test_transform', 'build_train_transform', 'check_dataset', 'create_dataset', 'hold_out',
+    'read_image', 'register_dataset',
 ]
 
 DATASETS: Dict[str, Type[CrossModalityDataset]] = {}
@@ -28,7 +32,7 @@ def register_dataset(cls: Type[CrossModalityDataset]) -> Type[CrossModalityDatas
     return cls
 
 
-for _cls in (SYSUMM01, RoadScene, SyntheticVI):
+for _cls in (SYSUMM01, RegDB, LLCM, RoadScene, SyntheticVI):
     register_dataset(_cls)
 
 

@@ -1,11 +1,15 @@
 """What every cross-modality data set has: lists of records, each image's modality, and a way to load it."""
 import os
+import warnings
 from pathlib import Path
-from typing import ClassVar, List, Sequence, Tuple, Union
+from typing import ClassVar, Dict, List, Sequence, Tuple, Union
 
 from PIL import Image
 
-__all__ = ['IMAGE_SUFFIXES', 'INFRARED', 'VISIBLE', 'CrossModalityDataset', 'DatasetError', 'Record', 'read_image']
+__all__ = [
+    'IMAGE_SUFFIXES', 'INFRARED', 'VISIBLE', 'CountWarning', 'CrossModalityDataset', 'DatasetError', 'Record',
+    'read_image',
+]
 
 VISIBLE, INFRARED = 0, 1
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp')
@@ -14,6 +18,10 @@ Record = Tuple[str, int, int]  # (path, pid, camid), as in torchreid
 
 class DatasetError(RuntimeError):
     """A data set on disk is missing or malformed; the message names the file and the reason."""
+
+
+class CountWarning(UserWarning):
+    """A data set on disk is not as large as the published one."""
 
 
 def read_image(path: str) -> Image.Image:
@@ -45,6 +53,7 @@ class CrossModalityDataset:
     name: ClassVar[str] = ''
     folders: ClassVar[Sequence[str]] = ()  # names of the data set's folder inside `root`
     marker: ClassVar[str] = ''  # what lies in the data set's folder
+    published: ClassVar[Dict[str, int]] = {}  # what `counts` gives for the whole data set
 
     train: List[Record]
     query: List[Record]
@@ -86,6 +95,25 @@ class CrossModalityDataset:
     def scene(self, pid: int) -> int:
         """Identities of the same scene are held out together; by default each is its own."""
         return pid
+
+    def counts(self) -> Dict[str, int]:
+        """How many identities and images there are; `published` has some of the same keys."""
+        counts = {}
+        for part, records in (('train', self.train), ('test', self.test)):
+            infrared = sum(self.modality(path) == INFRARED for path, _, _ in records)
+            counts[f'{part} ids'] = len({pid for _, pid, _ in records})
+            counts[f'{part} images'] = len(records)
+            counts[f'{part} visible'] = len(records) - infrared
+            counts[f'{part} infrared'] = infrared
+        return counts
+
+    def _warn_of_train_ids(self) -> None:
+        """For the end of a constructor: models trained on a part of a benchmark are not to be compared by accident."""
+        expected, found = self.published.get('train ids'), len(self.train_names)
+        if expected is not None and found != expected:
+            warnings.warn(
+                f'{type(self).__name__}: "{self.root}" has {found} training identities, but {expected} are published: '
+                f'it is no complete copy. `fdnm data check` compares all counts.', CountWarning, stacklevel=3)
 
     def _set_train(self, records: Sequence[Record]) -> None:
         """Relabel, and insist that every training identity was seen in both modalities."""

@@ -1,6 +1,6 @@
 """SyntheticVI: drawn by the package, no download; for demos and tests, not for claims about people."""
 import os
-from typing import Union
+from typing import ClassVar, Dict, Union
 
 from .synthetic import write_sysu_layout
 from .sysu_mm01 import SYSUMM01
@@ -15,6 +15,7 @@ class SyntheticVI(SYSUMM01):
     """
     name = 'synthetic_vi'
     folders = ('synthetic_vi',)
+    published: ClassVar[Dict[str, int]] = {}
 
     def __init__(
             self,
@@ -27,6 +28,7 @@ class SyntheticVI(SYSUMM01):
             height: int = 144,
             width: int = 72,
             progress: bool = False,
+            gallery_draw: str = 'agw',
     ) -> None:
         """
         Args:
@@ -39,6 +41,7 @@ class SyntheticVI(SYSUMM01):
             height: Of the images, in pixels.
             width: Of the images, in pixels.
             progress: Show a progress bar while drawing.
+            gallery_draw: As for `SYSUMM01`.
 
         Raises:
             FileExistsError: `root` holds something else, or the set drawn with other arguments.
@@ -46,4 +49,4 @@ class SyntheticVI(SYSUMM01):
         write_sysu_layout(
             root, num_train=num_train, num_val=num_val, num_test=num_test, images_per_camera=images_per_camera,
             seed=seed, height=height, width=width, progress=progress)
-        super().__init__(root)
+        super().__init__(root, gallery_draw)

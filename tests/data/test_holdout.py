@@ -3,11 +3,13 @@ from pathlib import Path
 
 import pytest
 
-from fdnm_timm.data import INFRARED, SYSUMM01, VISIBLE, DatasetError, RoadScene, hold_out
+from fdnm_timm.data import INFRARED, LLCM, SYSUMM01, VISIBLE, DatasetError, RegDB, RoadScene, hold_out
+from fdnm_timm.data.synthetic import write_llcm_layout, write_regdb_layout
 
 from .test_roadscene import write_pairs
 from .test_sysu_mm01 import TEST, write_sysu
 
+pytestmark = pytest.mark.filterwarnings('ignore::fdnm_timm.data.CountWarning')
 LISTS = ('train', 'query', 'gallery', 'test', 'train_names')
 
 
@@ -21,7 +23,20 @@ def roads(tmp_path_factory) -> RoadScene:
     return RoadScene(write_pairs(tmp_path_factory.mktemp('roads') / 'set'))  # six training scenes
 
 
-@pytest.fixture(scope='module', params=['sysu', 'roads'])
+@pytest.fixture(scope='module')
+def regdb(tmp_path_factory) -> RegDB:
+    return RegDB(write_regdb_layout(
+        tmp_path_factory.mktemp('regdb') / 'set', num_train=8, num_test=2, images_per_modality=2, trials=1, height=24,
+        width=12))
+
+
+@pytest.fixture(scope='module')
+def llcm(tmp_path_factory) -> LLCM:
+    return LLCM(write_llcm_layout(
+        tmp_path_factory.mktemp('llcm') / 'set', num_train=8, num_test=2, images_per_camera=1, height=24, width=12))
+
+
+@pytest.fixture(scope='module', params=['sysu', 'roads', 'regdb', 'llcm'])
 def dataset(request):
     return request.getfixturevalue(request.param)
 
@@ -95,6 +110,14 @@ def test_gallery_of_a_held_out_sysu_draws_no_test_identity(tmp_path):
     except (DatasetError, ValueError):
         return  # to refuse is as good
     assert not {pid for _, pid, _ in gallery} & set(TEST)
+
+
+def test_gallery_of_a_held_out_llcm_draws_no_test_identity(llcm):
+    """Training labels and the test identities' numbers may coincide."""
+    split = hold_out(llcm, 2)
+    gallery, test = split.draw_gallery(VISIBLE, 3), {path for path, _, _ in llcm.test}
+    assert gallery and not {path for path, _, _ in gallery} & test
+    assert set(gallery) <= set(split.gallery)
 
 
 @pytest.mark.parametrize('every', [1, 0, -3])

@@ -2,9 +2,11 @@ import pytest
 
 from fdnm_timm.data import (
     DATASETS,
+    LLCM,
     SYSUMM01,
     CrossModalityDataset,
     DatasetError,
+    RegDB,
     RoadScene,
     SyntheticVI,
     create_dataset,
@@ -34,13 +36,14 @@ class Mine(CrossModalityDataset):
 
 
 @pytest.mark.parametrize(
-    ('name', 'cls'), [('sysu_mm01', SYSUMM01), ('roadscene', RoadScene), ('synthetic_vi', SyntheticVI)])
+    ('name', 'cls'), [('sysu_mm01', SYSUMM01), ('regdb', RegDB), ('llcm', LLCM), ('roadscene', RoadScene),
+                      ('synthetic_vi', SyntheticVI)])
 def test_own_data_sets_have_their_names(name, cls):
     assert DATASETS[name] is cls and cls.name == name
 
 
 @pytest.mark.parametrize(
-    ('wrong', 'near'), [('sysu', 'sysu_mm01'), ('roadscenes', 'roadscene'),
+    ('wrong', 'near'), [('sysu', 'sysu_mm01'), ('RegDB', 'regdb'), ('llmc', 'llcm'), ('roadscenes', 'roadscene'),
                         ('RoadScene', 'roadscene'), ('syntetic_vi', 'synthetic_vi')])
 def test_unknown_name_suggests_the_nearest(tmp_path, wrong, near):
     with pytest.raises(ValueError, match=f"no data set '{wrong}': did you mean '{near}'"):

@@ -1,18 +1,34 @@
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.io import loadmat
 
-from fdnm_timm.data.synthetic import INFRARED_CAMERAS, VISIBLE_CAMERAS, draw_person, layout, write_sysu_layout
+from fdnm_timm.data import INFRARED, LLCM, SYSUMM01, RegDB, SyntheticVI
+from fdnm_timm.data.synthetic import (
+    INFRARED_CAMERAS,
+    VISIBLE_CAMERAS,
+    draw_person,
+    layout,
+    write_llcm_layout,
+    write_regdb_layout,
+    write_sysu_layout,
+)
 from fdnm_timm.data.synthetic.canvas import Pose
 from fdnm_timm.data.synthetic.figure import Figure
 from fdnm_timm.data.synthetic.looks import draw_looks
 from fdnm_timm.data.synthetic.places import background
 
+pytestmark = pytest.mark.filterwarnings('ignore::fdnm_timm.data.CountWarning')
 CAMERAS = sorted(VISIBLE_CAMERAS + INFRARED_CAMERAS)
 SMALL = {'num_train': 3, 'num_val': 1, 'num_test': 2, 'images_per_camera': 4, 'height': 48, 'width': 24}
+
+SMALL_REGDB = {'num_train': 4, 'num_test': 3, 'images_per_modality': 2, 'trials': 10, 'height': 32, 'width': 16}
+SMALL_LLCM = {'num_train': 5, 'num_test': 4, 'images_per_camera': 4, 'height': 32, 'width': 16}
+WRITERS = [(write_sysu_layout, SMALL), (write_regdb_layout, SMALL_REGDB), (write_llcm_layout, SMALL_LLCM)]
 
 
 def pixels(*args, **kwargs) -> np.ndarray:
@@ -152,12 +168,14 @@ def test_presence():
     assert set(layout.seen_by(0, 1, 1).values()) == {1}
 
 
-def test_same_arguments_redraw_nothing(tmp_path, monkeypatch):
-    root = write_sysu_layout(tmp_path / 'a', **SMALL)
+@pytest.mark.parametrize(('write', 'arguments'), WRITERS)
+def test_same_arguments_redraw_nothing(tmp_path, monkeypatch, write, arguments):
+    root = write(tmp_path / 'a', **arguments)
     files = snapshot(root)
-    assert snapshot(write_sysu_layout(tmp_path / 'b', **SMALL, progress=True)) == files
+    assert snapshot(write(tmp_path / 'b', **arguments, progress=True)) == files
+    assert snapshot(write(tmp_path / 'c', **arguments, seed=1)) != files
     monkeypatch.setattr(layout, 'draw_person', lambda *args, **kwargs: pytest.fail('drawn again'))
-    assert write_sysu_layout(root, **SMALL) == root
+    assert write(root, **arguments) == root
     assert snapshot(root) == files
 
 
@@ -186,8 +204,21 @@ def test_empty_folder_is_taken(tmp_path):
     assert (write_sysu_layout(tmp_path / 'set', **SMALL) / 'synthetic.json').is_file()
 
 
+def test_another_layout_is_other_content(tmp_path):
+    same = {'num_train': 1, 'num_test': 1, 'images_per_camera': 1, 'height': 24, 'width': 12}
+    roots = {'llcm': write_llcm_layout(tmp_path / 'llcm', **same),
+             'sysu': write_sysu_layout(tmp_path / 'sysu', num_val=1, **same)}
+    with pytest.raises(FileExistsError, match='llcm'):
+        write_sysu_layout(roots['llcm'], num_val=1, **same)
+    with pytest.raises(FileExistsError, match='llcm'):
+        write_llcm_layout(roots['sysu'], **same)
+    with pytest.raises(FileExistsError, match='regdb'):
+        write_regdb_layout(roots['llcm'])
+
+
+@pytest.mark.parametrize(('write', 'arguments'), WRITERS)
 @pytest.mark.parametrize('error', [OSError, KeyboardInterrupt])
-def test_failure_midway_leaves_nothing(tmp_path, monkeypatch, error):
+def test_failure_midway_leaves_nothing(tmp_path, monkeypatch, error, write, arguments):
     drawn = []
 
     def failing(*args, **kwargs):
@@ -198,12 +229,79 @@ def test_failure_midway_leaves_nothing(tmp_path, monkeypatch, error):
 
     monkeypatch.setattr(layout, 'draw_person', failing)
     with pytest.raises(error, match='the disk is full'):
-        write_sysu_layout(tmp_path / 'set', **SMALL)
+        write(tmp_path / 'set', **arguments)
     assert len(drawn) == 21 and os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize('name', ['num_train', 'num_val', 'num_test', 'images_per_camera'])
-def test_counts_below_one(tmp_path, name):
+@pytest.mark.parametrize(('write', 'arguments', 'name'), [
+    (write, arguments, name) for write, arguments in WRITERS for name in arguments if name not in ('height', 'width')])
+def test_counts_below_one(tmp_path, write, arguments, name):
     with pytest.raises(ValueError, match=f'{name} is 0'):
-        write_sysu_layout(tmp_path / 'set', **{**SMALL, name: 0})
+        write(tmp_path / 'set', **{**arguments, name: 0})
     assert os.listdir(tmp_path) == []
+
+
+def test_sysu_layout_with_the_official_draw(tmp_path):
+    root = write_sysu_layout(tmp_path / 'set', **SMALL)
+    header = (root / 'exp' / 'rand_perm_cam.mat').read_bytes()[:116]
+    assert header == b'MATLAB 5.0 MAT-file'.ljust(116)  # without the time of day: the same arguments, the same bytes
+    cells = loadmat(root / 'exp' / 'rand_perm_cam.mat')['rand_perm_cam']
+    orders = {(camid, pid): cells[camid - 1, 0][pid - 1, 0] for camid in CAMERAS for pid in range(1, 7)}
+    for (camid, pid), order in orders.items():
+        files = list((root / f'cam{camid}' / f'{pid:04d}').glob('*.jpg'))
+        assert order.shape == (10, len(files))
+        assert all(sorted(row) == list(range(1, len(files) + 1)) for row in order.tolist())
+    assert len({str(order.tolist()) for order in orders.values() if order.size}) > 15
+    assert all(len({str(row) for row in order.tolist()}) > 2 for order in orders.values() if order.shape[1] > 2)
+    dataset = SYSUMM01(root, gallery_draw='official')
+    assert SyntheticVI(root, **SMALL, gallery_draw='official').gallery == dataset.gallery
+    assert [(int(Path(path).stem), pid, camid) for path, pid, camid in dataset.draw_gallery('indoor', 2, 7)] == [
+        (n, pid, camid) for camid in (1, 2) for pid in (5, 6) for n in orders[camid, pid][7, :2]]
+
+
+def test_regdb_layout(tmp_path):
+    root = write_regdb_layout(tmp_path / 'set', **SMALL_REGDB)
+    assert sorted(os.listdir(root)) == ['Thermal', 'Visible', 'idx', 'synthetic.json']
+    assert len(list((root / 'idx').iterdir())) == 40
+    assert (root / 'idx' / 'train_visible_1.txt').read_text().startswith('Visible/')
+    assert {path.name for path in (root / 'Thermal').iterdir()} == {str(pid) for pid in range(1, 8)}
+    splits = []
+    for trial in range(1, 11):
+        dataset = RegDB(root, trial)
+        assert dataset.counts() == {
+            'train ids': 4, 'train images': 16, 'train visible': 8, 'train infrared': 8,
+            'test ids': 3, 'test images': 12, 'test visible': 6, 'test infrared': 6}
+        person = {path: int(Path(path).parent.name) for path, _, _ in dataset.train + dataset.test}
+        persons = {(part, pid): {person[path] for path, other, _ in records if other == pid}
+                   for part, records in (('train', dataset.train), ('test', dataset.test)) for _, pid, _ in records}
+        assert all(len(one) == 1 for one in persons.values())  # a label is one person, in both modalities
+        assert set.union(*persons.values()) == set(range(1, 8))
+        splits.append(str(sorted(person[path] for path, _, _ in dataset.train)))
+    assert len(set(splits)) > 5
+    image = dataset.load(dataset.query[0][0])
+    assert image.size == (16, 32) and Path(dataset.query[0][0]).suffix == '.bmp'
+    grey = [np.ptp(np.asarray(dataset.load(path)).astype(int), axis=2).max() == 0 for path, _, _ in dataset.test]
+    assert grey == [dataset.modality(path) == INFRARED for path, _, _ in dataset.test]
+    with pytest.raises(ValueError, match='trials is 11'):
+        write_regdb_layout(tmp_path / 'other', **{**SMALL_REGDB, 'trials': 11})
+
+
+def test_llcm_layout(tmp_path):
+    root = write_llcm_layout(tmp_path / 'set', **SMALL_LLCM)
+    assert sorted(os.listdir(root)) == ['idx', 'nir', 'synthetic.json', 'test_nir', 'test_vis', 'vis']
+    assert sorted(os.listdir(root / 'test_vis')) == [f'cam{n}' for n in range(1, 10)]
+    assert sorted(os.listdir(root / 'test_nir')) == [f'cam{n}' for n in range(1, 10) if n != 3]
+    assert (root / 'idx' / 'test_id.txt').read_text() == '6,7,8,9\n'
+    dataset = LLCM(root)
+    assert dataset.train_names == [0, 1, 2, 3, 4] and {pid for _, pid, _ in dataset.test} == {6, 7, 8, 9}
+    files = {str(path) for path in root.rglob('*.jpg')}
+    assert {path for path, _, _ in dataset.train + dataset.test} == files
+    for path, label, camid in dataset.train:
+        assert Path(path).name.startswith(f'{label + 1:04d}_c{camid:02d}_')
+    cameras = [{camid for path, _, camid in dataset.train + dataset.test if dataset.modality(path) == modality}
+               for modality in (0, 1)]
+    assert cameras[0] == set(range(1, 10)) and cameras[1] == set(range(1, 10)) - {3}
+    for path in list(files)[::7]:
+        grey = np.ptp(np.asarray(dataset.load(path)).astype(int), axis=2).max() == 0
+        assert grey == (dataset.modality(path) == INFRARED)
+    assert len({Path(path).read_bytes() for path in files}) == len(files)  # numbers that share a camera, not an image

@@ -9,7 +9,9 @@ import pytest
 import scipy.io
 from PIL import Image
 
-from fdnm_timm.data import INFRARED, SYSUMM01, VISIBLE, DatasetError, Record, SyntheticVI
+from fdnm_timm.data import INFRARED, SYSUMM01, VISIBLE, CountWarning, DatasetError, Record, SyntheticVI, hold_out
+
+pytestmark = pytest.mark.filterwarnings('ignore::fdnm_timm.data.CountWarning')
 
 ALL_CAMERAS = (1, 2, 3, 4, 5, 6)
 TRAIN, VAL, TEST = (20, 3, 7), (12,), (31, 5, 140)
@@ -69,6 +71,26 @@ def agw_gallery(root: Path, cameras: Sequence[int], trial: int, shots: int = 1) 
         return gallery
     finally:
         random.setstate(state)
+
+
+def write_orders(root: Path, change: Optional[Dict[Any, Any]] = None, form: str = 'column') -> Dict[Any, np.ndarray]:
+    """exp/rand_perm_cam.mat for the images of `root`; `change` replaces entries (pid, camid)."""
+    rng, cells, orders = np.random.default_rng(0), np.empty((6, 1), object), {}
+    for camid in ALL_CAMERAS:
+        of_camera = np.empty((150 if camid < 4 else 200, 1), object)
+        for pid in range(1, len(of_camera) + 1):
+            number = len(list((root / f'cam{camid}' / f'{pid:04d}').glob('*')))
+            order = np.array([rng.permutation(number) + 1 for _ in range(10)], np.uint8).reshape(10, number)
+            orders[pid, camid] = of_camera[pid - 1, 0] = (change or {}).get((pid, camid), order)
+        cells[camid - 1, 0] = of_camera.T if form == 'row' else of_camera
+    scipy.io.savemat(root / 'exp' / 'rand_perm_cam.mat', {'rand_perm_cam': cells.T if form == 'row' else cells})
+    return orders
+
+
+def official_gallery(root: Path, orders, cameras: Sequence[int], trial: int, shots: int) -> List[Record]:
+    return [
+        (str(root / f'cam{camid}' / f'{pid:04d}' / f'{n:04d}.jpg'), pid, camid)
+        for camid in cameras for pid in sorted(TEST) for n in orders[pid, camid][trial, :shots]]
 
 
 @pytest.fixture(scope='module')
@@ -302,3 +324,136 @@ def test_foreign_files_are_no_images(tmp_path, dataset):
     (root / 'cam4' / '.cache').mkdir()
     read = SYSUMM01(root)
     assert len(read.train) == len(dataset.train) and len(read.test) == len(dataset.test)
+
+
+def test_folder_that_is_no_identity(tmp_path):
+    root = write_sysu(tmp_path / 'set')
+    (root / 'cam2' / '0031').rename(root / 'cam2' / '31')
+    with pytest.raises(DatasetError, match="cam2/31\" holds images, but '31' is no identity of four digits"):
+        SYSUMM01(root)
+
+
+def test_incomplete_copy_warns_once(root):
+    with pytest.warns(CountWarning, match='SYSUMM01: .* has 4 training identities, but 395 are published') as caught:
+        SYSUMM01(root)
+    assert len(caught) == 1 and caught[0].filename == __file__
+
+
+def test_synthetic_set_neither_warns_nor_has_published_counts(sysu_tree, recwarn):
+    record = dict(num_train=8, num_val=2, num_test=6, images_per_camera=3, height=48, width=24)
+    dataset = SyntheticVI(sysu_tree, **record)
+    assert not [warning for warning in recwarn if issubclass(warning.category, CountWarning)]
+    assert SyntheticVI.published == {} and dataset.counts()['train ids'] == 10
+
+
+def test_counts(dataset):
+    """Of camera 3's queries those of 5 and 31 have a match in camera 1, and so have 140's; all of camera 6's have."""
+    test = sum(sum(seen.values()) for seen in TEST_SEEN.values())
+    assert dataset.counts() == {
+        'train ids': 4, 'train images': 48, 'train visible': 32, 'train infrared': 16,
+        'test ids': 3, 'test images': test, 'test visible': test - 17, 'test infrared': 17, 'queries': 17,
+        'gallery, all, 1 shot': 10, 'gallery, all, 10 shots': 9 + 7 + 10 + 6 + 10 + 3 + 8 + 2 + 10 + 10,
+        'gallery, indoor, 1 shot': 5, 'gallery, indoor, 10 shots': 9 + 7 + 10 + 2 + 10,
+        'indoor queries with a match': 17}
+
+
+@pytest.mark.parametrize(('cameras', 'matched'), [({1: 1, 2: 1}, 9), ({1: 1}, 9), ({2: 1}, 5), ({4: 1}, 0)])
+def test_indoor_match_of_a_camera_3_query_is_not_in_camera_2(tmp_path, cameras, matched):
+    root = write_sysu(tmp_path / 'set', test=(5,), seen={5: {3: 4, 6: 5, **cameras}})
+    assert SYSUMM01(root).counts()['indoor queries with a match'] == matched
+
+
+@pytest.fixture(scope='module')
+def own(tmp_path_factory) -> Path:
+    """For the tests that write a rand_perm_cam.mat."""
+    return write_sysu(tmp_path_factory.mktemp('official') / 'SYSU-MM01')
+
+
+class TestOfficialDraw:
+    @pytest.mark.parametrize('form', ['column', 'row'])
+    @pytest.mark.parametrize(('mode', 'cameras'), [('all', (1, 2, 4, 5)), ('indoor', (1, 2))])
+    def test_follows_the_file(self, own, form, mode, cameras):
+        orders = write_orders(own, form=form)
+        dataset = SYSUMM01(own, gallery_draw='official')
+        assert dataset.gallery_draw == 'official'
+        assert dataset.gallery == official_gallery(own, orders, (1, 2, 4, 5), 0, 1)
+        for shots in (1, 3, 10, 50):
+            for trial in range(10):
+                gallery = dataset.draw_gallery(mode, shots, trial)
+                assert gallery == official_gallery(own, orders, cameras, trial, shots)
+                assert len(gallery) == sum(
+                    min(shots, seen.get(camid, 0)) for seen in TEST_SEEN.values() for camid in cameras)
+
+    def test_everything_else_is_as_with_agw(self, own):
+        write_orders(own)
+        official, agw = SYSUMM01(own, gallery_draw='official'), SYSUMM01(own)
+        assert agw.gallery_draw == 'agw' and agw.gallery == agw_gallery(own, (1, 2, 4, 5), 0) != official.gallery
+        assert (official.train, official.test, official.query) == (agw.train, agw.test, agw.query)
+
+    def test_held_out(self, own):
+        write_orders(own)
+        split = hold_out(SYSUMM01(own, gallery_draw='official'), 2)
+        assert {pid for _, pid, _ in split.draw_gallery()} == {7, 20}
+
+    def test_missing_file(self, tmp_path):
+        root = write_sysu(tmp_path / 'set')
+        with pytest.raises(DatasetError) as caught:
+            SYSUMM01(root, gallery_draw='official')
+        for part in (str(root / 'exp' / 'rand_perm_cam.mat'), 'is missing', 'wuancong/SYSU-MM01',
+                     'evaluation/data_split/rand_perm_cam.mat', 'gallery_draw="agw"'):
+            assert part in str(caught.value)
+        assert SYSUMM01(root).gallery
+
+    @pytest.mark.parametrize('trial', [-1, 10])
+    def test_trial_outside_0_to_9(self, own, trial):
+        write_orders(own)
+        with pytest.raises(ValueError, match=f'trial is {trial}, but the official draw has the trials 0 to 9'):
+            SYSUMM01(own, gallery_draw='official').draw_gallery(trial=trial)
+
+    @pytest.mark.parametrize(('wrong', 'near'), [('offical', 'official'), ('AGW', 'agw'), ('random', None), (1, None)])
+    def test_unknown_draw(self, own, wrong, near):
+        suggestion = re.escape(f': did you mean {near!r}?') if near else r'\.'
+        with pytest.raises(ValueError, match=rf"gallery_draw is {wrong!r}{suggestion} Known are 'agw', 'official'"):
+            SYSUMM01(own, gallery_draw=wrong)
+
+    @pytest.mark.parametrize('number', [0, 8, 12])
+    def test_other_images_than_the_file_orders(self, own, number):
+        order = np.array([np.arange(number) + 1] * 10, np.uint8).reshape(10, number)
+        write_orders(own, {(31, 1): order})
+        with pytest.raises(DatasetError, match=rf'orders {number} images of identity 31 in camera 1, but 9 are under'):
+            SYSUMM01(own, gallery_draw='official')
+
+    def test_ordered_images_that_are_not_there(self, own):
+        write_orders(own, {(140, 4): np.ones((10, 1), np.uint8)})
+        with pytest.raises(DatasetError, match='orders 1 images of identity 140 in camera 4, but 0 are under'):
+            SYSUMM01(own, gallery_draw='official')
+
+    def test_identity_beyond_the_file(self, tmp_path):
+        root = write_sysu(tmp_path / 'set', test=(31, 160), seen={160: {1: 2, 3: 1}})
+        write_orders(root)
+        with pytest.raises(DatasetError, match='orders 0 images of identity 160 in camera 1, but 2 are under'):
+            SYSUMM01(root, gallery_draw='official')
+
+    @pytest.mark.parametrize('order', [
+        np.tile(np.arange(9), (10, 1)), np.tile(np.arange(9) + 2, (10, 1)), np.ones((10, 9)),
+        np.tile(np.arange(9) + 1, (3, 1)),
+    ])
+    def test_entry_that_is_no_order(self, own, order):
+        write_orders(own, {(31, 1): order})
+        with pytest.raises(DatasetError, match='identity 31 in camera 1 in ".*rand_perm_cam.mat" is not 10 rows'):
+            SYSUMM01(own, gallery_draw='official')
+
+    @pytest.mark.parametrize('content', ['no mat file', 'other variable', 'no cells', 'flat cells'])
+    def test_malformed_file(self, own, content):
+        file = own / 'exp' / 'rand_perm_cam.mat'
+        if content == 'no mat file':
+            file.write_bytes(b'nothing of the kind')
+        elif content == 'flat cells':
+            cells = np.empty((6, 1), object)
+            cells[:, 0] = [np.ones((10, 3))] * 6
+            scipy.io.savemat(file, {'rand_perm_cam': cells})
+        else:
+            scipy.io.savemat(file, {'rand_perm' if content == 'other variable' else 'rand_perm_cam': np.ones((6, 2))})
+        with pytest.raises(DatasetError, match=r'rand_perm_cam\.mat"'):
+            SYSUMM01(own, gallery_draw='official')
+        assert SYSUMM01(own).gallery  # who does not need it does not read it

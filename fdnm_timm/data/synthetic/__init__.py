@@ -11,7 +11,10 @@ Nothing is downloaded. The bytes depend on the versions of NumPy and Pillow only
 streams, their rasteriser or their JPEG encoder.
 """
 from .image import draw_person
-from .layout import write_sysu_layout
+from .layout import write_llcm_layout, write_regdb_layout, write_sysu_layout
 from .places import INFRARED_CAMERAS, VISIBLE_CAMERAS
 
-__all__ = ['INFRARED_CAMERAS', 'VISIBLE_CAMERAS', 'draw_person', 'write_sysu_layout']
+__all__ = [
+    'INFRARED_CAMERAS', 'VISIBLE_CAMERAS', 'draw_person', 'write_llcm_layout', 'write_regdb_layout',
+    'write_sysu_layout',
+]
