@@ -1,18 +1,28 @@
 """What a protocol is made of."""
-from typing import List, NamedTuple, Optional
+from typing import Any, List, Mapping, NamedTuple, Optional
 
 from ..data import INFRARED, CrossModalityDataset, Record
 
-__all__ = ['Setting', 'both_directions']
+__all__ = ['Setting', 'Trial', 'both_directions']
+
+
+class Trial(NamedTuple):
+    """One draw of queries and gallery."""
+    query: List[Record]
+    gallery: List[Record]
 
 
 class Setting(NamedTuple):
-    """One column group of a results table: the mean over its trials."""
+    """One column group of a results table: the mean over its trials.
+
+    The queries of all trials have the same identities in the same order, so that a query's outcomes can be averaged.
+    """
     name: str
-    query: List[Record]
-    galleries: List[List[Record]]  # one a trial
+    trials: List[Trial]
     rule: Optional[str]  # gallery images that a query skips, see `metrics.rank`
     cmc: str  # 'identity' or 'image', see `metrics.rank`
+    variant: Mapping[str, Any] = {}  # what else tells this protocol from its relatives; written into the result
+    reported: Optional[str] = None  # the paper's name of it, see `reported`
 
 
 def both_directions(dataset: CrossModalityDataset) -> List[Setting]:
@@ -20,6 +30,6 @@ def both_directions(dataset: CrossModalityDataset) -> List[Setting]:
     infrared = [record for record in dataset.test if dataset.modality(record[0]) == INFRARED]
     visible = [record for record in dataset.test if dataset.modality(record[0]) != INFRARED]
     return [
-        Setting('infrared_to_visible', infrared, [visible], None, 'image'),
-        Setting('visible_to_infrared', visible, [infrared], None, 'image'),
+        Setting('infrared_to_visible', [Trial(infrared, visible)], None, 'image'),
+        Setting('visible_to_infrared', [Trial(visible, infrared)], None, 'image'),
     ]
