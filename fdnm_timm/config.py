@@ -92,6 +92,8 @@ class TrainConfig(_Section):
     """How long, and what is looked at on the way."""
     epochs: int = Field(150, ge=0)
     eval_freq: int = Field(-1, description='epochs between evaluations, -1: at the end only')
+    best_by: Literal['R1', 'R5', 'R10', 'R20', 'mAP', 'mINP'] = Field(
+        'R1', description='metric of the first setting that tells the best checkpoint')
     seed: int = Field(0, ge=0)
     amp: Literal['none', 'bf16'] = Field('none', description='train under autocast; spectra and losses stay in float32')
     use_gpu: bool = True

@@ -19,6 +19,8 @@ def replacing(path: Union[str, os.PathLike]) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
+        with open(temporary, 'rb+') as file:
+            os.fsync(file.fileno())  # the name must not reach the disk before the bytes
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)  # mkstemp's files are private, a plain open's are not

@@ -76,4 +76,4 @@ def build_engine(
     return FDNMEngine(
         datamanager, model, optimizer, build_scheduler(optimizer, config.optim), FDNMLoss(**config.loss.model_dump()),
         use_gpu=config.train.use_gpu, config=config.model_dump(mode='json'), progress=progress,
-        amp=config.train.amp == 'bf16')
+        amp=config.train.amp == 'bf16', best_by=config.train.best_by)

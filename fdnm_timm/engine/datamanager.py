@@ -92,6 +92,7 @@ class CrossModalityDataManager(DataManager):
             super().__init__(
                 sources=self._names(sources), targets=self._names(targets), height=height, width=width, use_gpu=use_gpu)
         self.workers = workers
+        self.seed = seed
         self.batch_size_test = batch_size_test
         self.transform_tr = build_train_transform(height, width, pad, flip, grayscale, erasing)
         self.transform_te = build_test_transform(height, width)

@@ -1,27 +1,22 @@
 """FDNM's training and evaluation as a torchreid engine."""
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
 from ..data import Record
-from ..files import replacing, write_json, write_text
+from ..files import write_json, write_text
 from ..losses import FDNMLoss
-from ..metrics import rank, retrieve
-from ..protocols import Setting
-from ._torchreid import Engine, re_ranking
+from ..reported import reported
+from ._torchreid import Engine
+from .checkpoint import BEST, LAST, load_into, read_checkpoint, require_space, write_checkpoint
 from .environment import describe_environment
+from .evaluation import Outcomes, RankedLists, evaluate_setting, needed_records
+from .results import format_results, write_outcomes
 
-__all__ = ['FDNMEngine', 'RankedLists']
-
-
-class RankedLists(NamedTuple):
-    """The first places of one setting's first trial, for pictures."""
-    query: List[Record]
-    gallery: List[Record]
-    places: np.ndarray  # (Q, top) gallery indices, -1 where the rule leaves fewer
+__all__ = ['FDNMEngine']
 
 
 class FDNMEngine(Engine):
@@ -30,10 +25,10 @@ class FDNMEngine(Engine):
     It is used as torchreid's engines are: `engine.run(save_dir=..., max_epoch=..., eval_freq=..., test_only=...)`. It
     overrides what carries a batch to the model; the evaluation, which extracts the queries and the union of all trials'
     galleries once and follows the benchmark's protocol; and what torchreid 0.2.5 and 1.4 get wrong here (frozen
-    parameters, checkpoints without a scheduler, the sampler's epoch).
+    parameters, checkpoints without a scheduler, the sampler's epoch, runs that cannot be continued exactly).
 
     After `run` or `test`, `results[target][setting]` holds R1, R5, R10, R20, mAP and mINP in percent, as means over the
-    trials, with 'std' (population) and 'trials'; `ranked` holds the first places.
+    trials, with 'std' (population) and 'trials'; `outcomes` what became of every query, and `ranked` the first places.
     """
 
     model: Any  # a module, of which mypy would know too little
@@ -49,6 +44,7 @@ class FDNMEngine(Engine):
             config: Optional[Mapping[str, Any]] = None,
             progress: bool = True,
             amp: bool = False,
+            best_by: str = 'R1',
     ) -> None:
         """
         Args:
@@ -61,6 +57,7 @@ class FDNMEngine(Engine):
             config: What made this run; written beside its results.
             progress: Show progress bars.
             amp: Train under bfloat16 autocast; spectra, losses and the evaluation stay in float32.
+            best_by: Metric of the first setting by which the best checkpoint is known.
 
         Raises:
             TypeError: The model has no `set_metric_training`.
@@ -85,37 +82,87 @@ class FDNMEngine(Engine):
         self.config = config
         self.progress = progress
         self.amp = amp
+        self.best_by = best_by
         self.results: Dict[str, Dict[str, Any]] = {}
+        self.outcomes: Dict[str, Dict[str, Outcomes]] = {}
         self.ranked: Dict[str, Dict[str, RankedLists]] = {}
         self.history: List[Dict[str, Any]] = []
-        self.best: Optional[float] = None
+        self.best: Optional[Dict[str, Any]] = None
+        self._save_dir: Optional[Path] = None
         self._frozen = [p for p in self.model.parameters() if not p.requires_grad]
         self._bar: Any = None
 
     # training
 
-    def run(self, save_dir: str = 'log', max_epoch: int = 0, **kwargs: Any) -> Dict[str, Dict[str, Any]]:
-        """Train and evaluate, or only evaluate; arguments as for torchreid's `Engine.run`.
+    def run(
+            self,
+            save_dir: str = 'log',
+            max_epoch: int = 0,
+            resume: bool = False,
+            **kwargs: Any,
+    ) -> Dict[str, Dict[str, Any]]:
+        """Train and evaluate, or only evaluate; further arguments as for torchreid's `Engine.run`.
 
-        Writes config.yaml and environment.json at the start, checkpoints and TensorBoard scalars on the way, and
-        results.json at the end into `save_dir`.
+        Writes config.yaml and environment.json at the start, model/model-last.pth.tar after every epoch,
+        model/model-best.pth.tar and TensorBoard scalars on the way, and results.json and outcomes.npz at the end into
+        `save_dir`. However a run ends before, `resume` continues it from the last whole epoch to the same end: the
+        batches, their augmentation and what else is random depend on the seed, the epoch and the place in it alone.
+
+        Args:
+            save_dir: Folder of the run.
+            max_epoch: Epochs to train.
+            resume: Continue from `save_dir`/model/model-last.pth.tar; from the start where that is not there yet.
 
         Returns:
             `results`.
+
+        Raises:
+            CheckpointError: The checkpoint to resume from is damaged or of another model.
+            OSError: There is too little room for the run's files, before training.
         """
         folder = Path(save_dir)
-        if self.config is not None:
+        test_only = bool(kwargs.get('test_only'))
+        if not test_only:
+            # last, best, a new one of either before it takes the old one's place, and the Hub's format
+            require_space(folder, 4 * self._state_bytes())
+        if self.config is not None and not resume:
             write_text(folder / 'config.yaml', _to_yaml(self.config))
         write_json(folder / 'environment.json', describe_environment(self.device))
+        self._save_dir = folder
+        if resume and (folder / 'model' / LAST).exists():
+            kwargs['start_epoch'] = self._resume(folder / 'model' / LAST, max_epoch, kwargs)
         super().run(save_dir=save_dir, max_epoch=max_epoch, **kwargs)
+        write_outcomes(folder / 'outcomes.npz', self.outcomes)
         write_json(folder / 'results.json', {
-            'results': self.results, 'epochs': max_epoch, 'history': self.history, 'best_rank1': self.best})
+            'results': self.results, 'epochs': max_epoch, 'history': self.history, 'best': self.best})
         return self.results
+
+    def _state_bytes(self) -> int:
+        """Of a checkpoint; SGD's momentum is as large as the parameters."""
+        tensors = [*self.model.state_dict().values(), *self.model.parameters()]
+        return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+    def _resume(self, path: Path, max_epoch: int, kwargs: Mapping[str, Any]) -> int:
+        """Take up the state of a checkpoint; returns the number of epochs that are done."""
+        state = read_checkpoint(path)
+        load_into(path, state, model=self.model, optimizer=self.optimizer, scheduler=self.scheduler)
+        done = int(state['epoch'])
+        progress = state.get('progress', {})
+        self.history, self.best = progress.get('history', []), progress.get('best')
+        self.epoch = done - 1
+        freq = kwargs.get('eval_freq', -1)
+        due = freq > 0 and done % freq == 0 and done >= kwargs.get('start_eval', 0) and done != max_epoch
+        if due and not progress.get('evaluated', True):  # the run ended between an epoch and its evaluation
+            self.save_model(self.epoch, self.test(ranks=kwargs.get('ranks', (1, 5, 10, 20))), str(path.parents[1]))
+        return done
 
     def train(self, print_freq: int = 10, fixbase_epoch: int = 0, open_layers: Any = None) -> None:
         loader = self.datamanager.train_loader
         if hasattr(loader.sampler, 'set_epoch'):
             loader.sampler.set_epoch(self.epoch)
+        # dropout and the like; batches and augmentation have seeds of their own
+        seed = np.random.SeedSequence((getattr(self.datamanager, 'seed', 0), self.epoch)).generate_state(1)
+        torch.manual_seed(int(seed[0]))
         self._epoch_sums: Dict[str, float] = {}
         if not self.progress:
             super().train(print_freq=print_freq, fixbase_epoch=fixbase_epoch, open_layers=open_layers)
@@ -130,6 +177,8 @@ class FDNMEngine(Engine):
                     self.train_loader, self._bar = loader, None
         means = {name: value / max(1, len(loader)) for name, value in self._epoch_sums.items()}
         self.history.append({'epoch': self.epoch + 1, 'lr': self._epoch_lr, **means})
+        if self._save_dir is not None:
+            self._write_state(self._save_dir, LAST, evaluated=False)
 
     def two_stepped_transfer_learning(self, *args: Any, **kwargs: Any) -> None:
         super().two_stepped_transfer_learning(*args, **kwargs)
@@ -168,28 +217,37 @@ class FDNMEngine(Engine):
         return tuple(data[key].to(self.device, non_blocking=True) for key in ('img', 'pid', 'modality'))  # type: ignore
 
     def save_model(self, epoch: int, rank1: float, save_dir: str, is_best: bool = False) -> None:
-        """Write save_dir/model/model.pth.tar-EPOCH whole, in torchreid's format, and model-best.pth.tar where it is
-        best.
+        """Write save_dir/model/model-last.pth.tar, and model-best.pth.tar where the model is the best by `best_by`.
 
-        torchreid's own needs a scheduler, never learns which is best, and stores a NumPy number that current torch
-        refuses to load.
+        They have torchreid's format. Its own method needs a scheduler, never learns which is best, and stores a NumPy
+        number that current torch refuses to load.
         """
-        is_best = is_best or self.best is None or rank1 > self.best
-        self.best = rank1 if is_best else self.best
+        value = float(self._leading_result()[self.best_by]) if self.results else 100 * float(rank1)
+        is_best = is_best or self.best is None or value > self.best['value']
+        if is_best:
+            self.best = {'epoch': epoch + 1, 'metric': self.best_by, 'value': value}
+        for file in (LAST, BEST) if is_best else (LAST,):
+            self._write_state(Path(save_dir), file, evaluated=True, epoch=epoch, rank1=float(rank1))
+
+    def _write_state(
+            self,
+            folder: Path,
+            file: str,
+            evaluated: bool,
+            epoch: Optional[int] = None,
+            rank1: float = 0.,
+    ) -> None:
         for name in self.get_model_names():
-            scheduler = self._scheds[name]
             state = {
                 'state_dict': self._models[name].state_dict(),
-                'epoch': epoch + 1,
-                'rank1': float(rank1),
+                'epoch': (self.epoch if epoch is None else epoch) + 1,
+                'rank1': rank1,
                 'optimizer': self._optims[name].state_dict(),
+                'progress': {'history': self.history, 'best': self.best, 'evaluated': evaluated},
             }
-            if scheduler is not None:
-                state['scheduler'] = scheduler.state_dict()
-            folder = Path(save_dir) / name
-            for file in [f'model.pth.tar-{epoch + 1}'] + ['model-best.pth.tar'] * is_best:
-                with replacing(folder / file) as temporary:
-                    torch.save(state, temporary)
+            if self._scheds[name] is not None:
+                state['scheduler'] = self._scheds[name].state_dict()
+            write_checkpoint(folder / name / file, state)
 
     # evaluation
 
@@ -202,14 +260,21 @@ class FDNMEngine(Engine):
         return data['img'].to(self.device, non_blocking=True), data['modality'].to(self.device, non_blocking=True)
 
     @torch.no_grad()
-    def embed(self, name: str, records: Sequence[Record]) -> torch.Tensor:
-        """Embeddings of a target's records (N, head_hidden_size), in their order, on the CPU."""
+    def embed(self, name: str, records: Sequence[Record], flip: bool = False) -> torch.Tensor:
+        """Embeddings of a target's records (N, head_hidden_size), in their order, on the CPU.
+
+        With `flip`, the mean of the image's and its mirror image's.
+        """
         self.set_model_mode('eval')
         loader = self.datamanager.loader_of(name, records)
-        return torch.cat([
-            self.extract_features(*self.parse_data_for_eval(data)).float().cpu()
-            for data in tqdm(loader, desc=f'embed {name}', unit='batch', disable=not self.progress, leave=False)
-        ])
+        embeddings = []
+        for data in tqdm(loader, desc=f'embed {name}', unit='batch', disable=not self.progress, leave=False):
+            images, modality = self.parse_data_for_eval(data)
+            features = self.extract_features(images, modality)
+            if flip:
+                features = (features + self.extract_features(images.flip(-1), modality)) / 2
+            embeddings.append(features.float().cpu())
+        return torch.cat(embeddings)
 
     def test(
             self,
@@ -221,11 +286,13 @@ class FDNMEngine(Engine):
             use_metric_cuhk03: bool = False,
             ranks: Sequence[int] = (1, 5, 10, 20),
             rerank: bool = False,
+            flip: bool = False,
     ) -> float:
         """Evaluate every target by its protocol, print and keep the results; arguments as for torchreid's
         `Engine.test`.
 
-        The embedding's parts are L2-normalised, so cosine and Euclidean distances, normalised or not, rank alike, and
+        `flip` embeds the mirrored images too and takes the mean; it and `rerank` are written into the results. The
+        embedding's parts are L2-normalised, so cosine and Euclidean distances, normalised or not, rank alike, and
         `dist_metric` and `normalize_feature` make no difference.
 
         Returns:
@@ -233,89 +300,42 @@ class FDNMEngine(Engine):
         """
         if use_metric_cuhk03:
             raise ValueError('use_metric_cuhk03 belongs to CUHK03, which has no infrared images.')
-        rank1 = 0.
         for name in self.datamanager.targets:
-            self.results[name], self.ranked[name] = {}, {}
-            settings = self.datamanager.settings[name]
-            rows, features = self._extract(name, settings)
-            for number, setting in enumerate(settings):
-                result = self._evaluate_setting(setting, rows, features, ranks, rerank, name, visrank_topk)
-                self.results[name][setting.name] = result
-                if number == 0:
-                    rank1 = result['R1'] / 100
-                if self.writer is not None:
+            self._evaluate_target(name, self._with_needed(ranks), rerank, flip, visrank_topk)
+            if self.writer is not None:
+                for setting, result in self.results[name].items():
                     for metric in ('R1', 'mAP', 'mINP'):
-                        self.writer.add_scalar(f'Test/{name}/{setting.name}/{metric}', result[metric], self.epoch)
+                        self.writer.add_scalar(f'Test/{name}/{setting}/{metric}', result[metric], self.epoch)
             print(format_results(name, self.results[name]))
             if visrank:
                 from ..plots import save_ranked
-                for setting_name, lists in self.ranked[name].items():
+                for setting, lists in self.ranked[name].items():
                     save_ranked(
-                        Path(save_dir) / f'visrank_{name}_{setting_name}.png', lists, self.datamanager.datasets[name])
-        return rank1
+                        Path(save_dir) / f'visrank_{name}_{setting}.png', lists, self.datamanager.datasets[name])
+        return self._leading_result()['R1'] / 100
 
-    def _extract(self, name: str, settings: Sequence[Setting]) -> Tuple[Dict[str, int], torch.Tensor]:
-        """Embed every image that any trial needs once; returns each path's row, and the rows."""
-        needed = {record[0]: record for s in settings for records in (s.query, *s.galleries) for record in records}
-        records = list(needed.values())
-        return {record[0]: row for row, record in enumerate(records)}, self.embed(name, records)
+    def _with_needed(self, ranks: Sequence[int]) -> List[int]:
+        """`ranks`, and those that the engine itself goes by."""
+        return sorted({1, *ranks, *([int(self.best_by[1:])] if self.best_by[1:].isdecimal() else [])})
 
-    def _evaluate_setting(
-            self,
-            setting: Setting,
-            rows: Mapping[str, int],
-            features: torch.Tensor,
-            ranks: Sequence[int],
-            rerank: bool,
-            name: str,
-            top: int,
-    ) -> Dict[str, Any]:
-        features = torch.nn.functional.normalize(features, dim=1)
-        query = features[[rows[path] for path, _, _ in setting.query]]
-        q_pids, q_camids = _labels(setting.query)
-        trials = []
-        for number, records in enumerate(setting.galleries):
-            gallery = features[[rows[path] for path, _, _ in records]]
-            distmat = 1 - query @ gallery.t()
-            if rerank:
-                distmat = torch.as_tensor(re_ranking(
-                    distmat.numpy(), (1 - query @ query.t()).numpy(), (1 - gallery @ gallery.t()).numpy()))
-            g_pids, g_camids = _labels(records)
-            labels = (q_pids, g_pids, q_camids, g_camids)
-            result = rank(None, None, *labels, rule=setting.rule, cmc=setting.cmc, distmat=distmat)
-            trials.append({
-                **{f'R{r}': 100 * float(result.cmc[min(r, len(result.cmc)) - 1]) for r in ranks},
-                'mAP': 100 * result.mAP, 'mINP': 100 * result.mINP})
-            if number == 0:
-                self.ranked[name][setting.name] = RankedLists(
-                    setting.query, records, retrieve(distmat, *labels, rule=setting.rule, top=top))
-                n_valid = result.n_valid
-        return {
-            **{metric: float(np.mean([t[metric] for t in trials])) for metric in trials[0]},
-            'std': {metric: float(np.std([t[metric] for t in trials])) for metric in trials[0]},
-            'trials': trials,
-            'queries': len(setting.query), 'valid_queries': n_valid, 'gallery': len(setting.galleries[0]),
-            'rule': setting.rule, 'cmc': setting.cmc, 'reranked': rerank,
-        }
+    def _leading_result(self) -> Mapping[str, Any]:
+        """That of the first setting of the last target, by which models are chosen."""
+        return next(iter(self.results[self.datamanager.targets[-1]].values()))
 
-
-def _labels(records: Sequence[Record]) -> Tuple[torch.Tensor, torch.Tensor]:
-    return torch.tensor([pid for _, pid, _ in records]), torch.tensor([camid for _, _, camid in records])
+    def _evaluate_target(self, name: str, ranks: Sequence[int], rerank: bool, flip: bool, top: int) -> None:
+        settings = self.datamanager.settings[name]
+        records = needed_records(settings)
+        features = self.embed(name, records, flip)
+        rows = {record[0]: row for row, record in enumerate(records)}
+        self.results[name], self.ranked[name], self.outcomes[name] = {}, {}, {}
+        for setting in settings:
+            result, outcomes, lists = evaluate_setting(setting, rows, features, ranks, rerank, top)
+            result.update(flipped=flip, reported_as=setting.reported, reported=reported(name, setting.reported))
+            self.results[name][setting.name] = result
+            self.outcomes[name][setting.name] = outcomes
+            self.ranked[name][setting.name] = lists
 
 
 def _to_yaml(config: Mapping[str, Any]) -> str:
     import yaml
     return yaml.safe_dump(dict(config), sort_keys=False)
-
-
-def format_results(name: str, results: Mapping[str, Mapping[str, Any]]) -> str:
-    """A target's results as a table for people; in percent."""
-    metrics = [m for m in next(iter(results.values())) if m[0] == 'R' and m[1:].isdigit()] + ['mAP', 'mINP']
-    width = max(len(setting) for setting in results)
-    lines = [f'{name:<{width}}  ' + '  '.join(f'{metric:>6}' for metric in metrics)]
-    for setting, result in results.items():
-        trials = len(result['trials'])
-        lines.append(
-            f'{setting:<{width}}  ' + '  '.join(f'{result[metric]:6.2f}' for metric in metrics)
-            + (f'  (mean of {trials} trials)' if trials > 1 else ''))
-    return '\n'.join(lines)

@@ -84,26 +84,33 @@ def test_evaluation_follows_the_protocol(manager):
     engine = small_engine(manager)
     engine.test()
     dataset = manager.datasets['sysu_mm01']
-    for mode in ('all', 'indoor'):
-        found = engine.results['sysu_mm01'][f'{mode}_search_single_shot']
+    for name, mode, shots in (('all_search_single_shot', 'all', 1), ('indoor_search_multi_shot', 'indoor', 10)):
+        found = engine.results['sysu_mm01'][name]
+        assert found['shots'] == shots and found['gallery_draw'] == 'agw'
         for trial in (0, 7):
-            gallery = dataset.draw_gallery(mode, 1, trial)
+            gallery = dataset.draw_gallery(mode, shots, trial)
             expected = rank(
                 engine.embed('sysu_mm01', dataset.query), engine.embed('sysu_mm01', gallery),
                 [r[1] for r in dataset.query], [r[1] for r in gallery],
                 [r[2] for r in dataset.query], [r[2] for r in gallery], rule='sysu_mm01', cmc='identity')
             assert found['trials'][trial]['mAP'] == pytest.approx(100 * expected.mAP, abs=1e-3)
             assert found['trials'][trial]['R1'] == pytest.approx(100 * expected.cmc[0], abs=1e-3)
+            assert found['trials'][trial]['valid_queries'] == expected.n_valid
+            outcomes = engine.outcomes['sysu_mm01'][name]
+            assert np.nanmean(outcomes.ap[trial]) == pytest.approx(expected.mAP, abs=1e-5)
+            assert np.mean(outcomes.first[trial][outcomes.first[trial] >= 0] == 0) == pytest.approx(expected.cmc[0])
+            assert outcomes.pids.tolist() == [pid for _, pid, _ in dataset.query]
 
 
 def test_every_image_is_embedded_once(manager, monkeypatch):
     engine = small_engine(manager)
     seen = []
     embed = engine.embed
-    monkeypatch.setattr(engine, 'embed', lambda name, records: seen.extend(records) or embed(name, records))
+    monkeypatch.setattr(
+        engine, 'embed', lambda name, records, flip: seen.extend(records) or embed(name, records, flip))
     engine.test()
     assert len(seen) == len(set(seen))
-    needed = {r for s in manager.settings['sysu_mm01'] for records in (s.query, *s.galleries) for r in records}
+    needed = {r for s in manager.settings['sysu_mm01'] for trial in s.trials for records in trial for r in records}
     assert set(seen) == needed
 
 
@@ -132,7 +139,7 @@ def test_fixbase_epochs_train_the_open_layers_only(manager, tmp_path):
 def test_checkpoint_without_scheduler_loads_in_torchreid(manager, tmp_path):
     engine = small_engine(manager, scheduler=False)
     engine.save_model(4, np.float64(0.25), str(tmp_path))
-    file = tmp_path / 'model' / 'model.pth.tar-5'
+    file = tmp_path / 'model' / 'model-last.pth.tar'
     state = torch.load(file, weights_only=True)
     assert state['epoch'] == 5 and state['rank1'] == 0.25 and type(state['rank1']) is float
     from fdnm_timm.engine._torchreid import _find
@@ -142,18 +149,36 @@ def test_checkpoint_without_scheduler_loads_in_torchreid(manager, tmp_path):
         assert torch.equal(a, b)
 
 
-def test_best_checkpoint_is_the_best(manager, tmp_path):
+def test_best_and_last_checkpoints(manager, tmp_path):
     engine = small_engine(manager)
     for epoch, rank1 in enumerate((0.2, 0.5, 0.3)):
         engine.save_model(epoch, rank1, str(tmp_path))
-    best = torch.load(tmp_path / 'model' / 'model-best.pth.tar', weights_only=True)
+    best, last = (
+        torch.load(tmp_path / 'model' / f'model-{which}.pth.tar', weights_only=True) for which in ('best', 'last'))
     assert best['rank1'] == 0.5 and best['epoch'] == 2
+    assert last['rank1'] == 0.3 and last['epoch'] == 3
+    assert len(list((tmp_path / 'model').iterdir())) == 2
+
+
+def test_best_by_another_metric(manager, tmp_path):
+    engine = small_engine(manager, best_by='mAP')
+    for epoch, (rank1, mean) in enumerate(((40., 30.), (50., 20.), (40., 30.))):
+        engine.results = {'sysu_mm01': {'first': {'R1': rank1, 'mAP': mean}, 'second': {'R1': 0., 'mAP': 99.}}}
+        engine.save_model(epoch, rank1 / 100, str(tmp_path))
+    assert engine.best == {'epoch': 1, 'metric': 'mAP', 'value': 30.}  # the earlier one of equals
+    assert torch.load(tmp_path / 'model' / 'model-best.pth.tar', weights_only=True)['epoch'] == 1
+
+
+def test_best_by_a_rank_that_was_not_asked_for(manager, tmp_path):
+    engine = small_engine(manager, best_by='R2')
+    engine.run(save_dir=str(tmp_path), max_epoch=1, ranks=(5,))
+    assert engine.best['value'] == engine.results['sysu_mm01']['all_search_single_shot']['R2']
 
 
 def test_failed_save_leaves_the_old_checkpoint(manager, tmp_path, monkeypatch):
     engine = small_engine(manager)
     engine.save_model(0, 0.1, str(tmp_path))
-    file = tmp_path / 'model' / 'model.pth.tar-1'
+    file = tmp_path / 'model' / 'model-last.pth.tar'
     old = file.read_bytes()
 
     def _full(*args, **kwargs):
@@ -163,7 +188,7 @@ def test_failed_save_leaves_the_old_checkpoint(manager, tmp_path, monkeypatch):
     with pytest.raises(OSError, match='No space'):
         engine.save_model(0, 0.1, str(tmp_path))
     assert file.read_bytes() == old
-    assert sorted(p.name for p in file.parent.iterdir()) == ['model-best.pth.tar', 'model.pth.tar-1']
+    assert sorted(p.name for p in file.parent.iterdir()) == ['model-best.pth.tar', 'model-last.pth.tar']
 
 
 def test_each_epoch_draws_its_own_batches(manager, tmp_path, monkeypatch):
@@ -223,7 +248,8 @@ def test_test_only_trains_nothing(manager, tmp_path):
     engine = small_engine(manager)
     before = {k: v.clone() for k, v in engine.model.state_dict().items()}
     results = engine.run(save_dir=str(tmp_path), max_epoch=3, test_only=True, visrank=True)
-    assert set(results['sysu_mm01']) == {'all_search_single_shot', 'indoor_search_single_shot'}
+    assert set(results['sysu_mm01']) == {
+        f'{mode}_search_{shots}_shot' for mode in ('all', 'indoor') for shots in ('single', 'multi')}
     assert all(torch.equal(before[k], v) for k, v in engine.model.state_dict().items())
     with Image.open(tmp_path / 'visrank_sysu_mm01_all_search_single_shot.png') as picture:
         assert min(picture.size) > 100
@@ -238,10 +264,33 @@ def test_ranked_lists_obey_the_camera_rule(manager):
         assert camid != 3 or 2 not in found
 
 
-def test_rerank_is_written_into_the_result(manager):
+def test_rerank_and_flip_are_written_into_the_result(manager, capsys):
     engine = small_engine(manager)
-    engine.test(rerank=True)
-    assert engine.results['sysu_mm01']['all_search_single_shot']['reranked'] is True
+    engine.test()
+    plain = engine.results['sysu_mm01']['all_search_single_shot']
+    assert plain['reranked'] is False and plain['flipped'] is False
+    assert 're-ranked' not in capsys.readouterr().out
+    engine.test(rerank=True, flip=True)
+    found = engine.results['sysu_mm01']['all_search_single_shot']
+    assert found['reranked'] is True and found['flipped'] is True
+    assert found['mAP'] != plain['mAP']
+    assert '(re-ranked)  (flipped images too)' in capsys.readouterr().out
+
+
+def test_flip_embeds_the_mirror_image_too(manager):
+    engine = small_engine(manager)
+    records = manager.datasets['sysu_mm01'].query[:2]
+    images = torch.stack([
+        manager.transform_te(manager.datasets['sysu_mm01'].load(path)) for path, _, _ in records])
+    with torch.no_grad():
+        engine.set_model_mode('eval')
+        both = [engine.extract_features(x, torch.tensor([1, 1])) for x in (images, images.flip(-1))]
+    torch.testing.assert_close(
+        engine.embed('sysu_mm01', records, flip=True), torch.stack(both).mean(dim=0), rtol=1e-4, atol=1e-6)
+
+
+def test_test_checks_its_arguments(manager):
+    engine = small_engine(manager)
     with pytest.raises(ValueError, match='CUHK03'):
         engine.test(use_metric_cuhk03=True)
 

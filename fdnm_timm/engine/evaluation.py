@@ -1,0 +1,140 @@
+"""From embeddings to the numbers of a protocol."""
+from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple
+
+import numpy as np
+import torch
+
+from ..data import Record
+from ..metrics import QueryRanks, rank_queries, retrieve
+from ..protocols import Setting, Trial
+from ._torchreid import re_ranking
+
+__all__ = ['Outcomes', 'RankedLists', 'evaluate_setting', 'needed_records']
+
+
+class RankedLists(NamedTuple):
+    """The first places of one setting's first trial, for pictures."""
+    query: List[Record]
+    gallery: List[Record]
+    places: np.ndarray  # (Q, top) gallery indices, -1 where the rule leaves fewer
+
+
+class Outcomes(NamedTuple):
+    """What became of every query of a setting, for intervals and paired comparisons; T trials."""
+    pids: np.ndarray  # (Q,)
+    first: np.ndarray  # (T, Q) place of the first match from 0, -1 without a match
+    ap: np.ndarray  # (T, Q) average precision, NaN without a match
+    inp: np.ndarray  # (T, Q) inverse negative penalty, NaN without a match
+
+
+def needed_records(settings: Sequence[Setting]) -> List[Record]:
+    """Every image that any trial needs, once."""
+    return list({
+        record[0]: record
+        for setting in settings for trial in setting.trials for records in trial for record in records
+    }.values())
+
+
+def _labels(records: Sequence[Record]) -> Tuple[np.ndarray, np.ndarray]:
+    return np.array([pid for _, pid, _ in records]), np.array([camid for _, _, camid in records])
+
+
+def _cosine_distances(query: torch.Tensor, gallery: torch.Tensor, chunk_size: int = 512) -> torch.Tensor:
+    """1 - cosine (Q, G) in float32; computed in float64, so that equal embeddings tie wherever they stand."""
+    gallery = torch.nn.functional.normalize(gallery.double(), dim=1).t()
+    return torch.cat([
+        1 - (torch.nn.functional.normalize(part.double(), dim=1) @ gallery).float()
+        for part in query.split(chunk_size)
+    ])
+
+
+class _Distances:
+    """Cosine distances of a setting, computed once for all trials: they share most of their images."""
+
+    def __init__(self, setting: Setting, rows: Mapping[str, int], features: torch.Tensor) -> None:
+        self.features, self.rows = features, rows
+        self.places = []
+        for part in (0, 1):
+            paths = dict.fromkeys(record[0] for trial in setting.trials for record in trial[part])
+            self.places.append({path: place for place, path in enumerate(paths)})
+        query, gallery = (features[[rows[path] for path in places]] for places in self.places)
+        self.matrix = _cosine_distances(query, gallery)
+
+    def of(self, trial: Trial) -> torch.Tensor:
+        query, gallery = (
+            torch.tensor([places[record[0]] for record in records]) for places, records in zip(self.places, trial))
+        return self.matrix[query[:, None], gallery[None]]
+
+    def reranked(self, trial: Trial) -> torch.Tensor:
+        """By k-reciprocal encoding, with its authors' k1 = 20, k2 = 6 and lambda = 0.3."""
+        query, gallery = (self.features[[self.rows[record[0]] for record in records]] for records in trial)
+        return torch.as_tensor(re_ranking(
+            self.of(trial).numpy(), *(_cosine_distances(part, part).numpy() for part in (query, gallery))))
+
+
+def _summary(ranks: Sequence[int], outcome: QueryRanks) -> Dict[str, float]:
+    """In percent, over the queries that have a match."""
+    first = outcome.first[outcome.valid]
+    return {
+        **{f'R{r}': 100 * float(np.mean(first < r)) for r in ranks},
+        'mAP': 100 * float(np.mean(outcome.ap[outcome.valid])),
+        'mINP': 100 * float(np.mean(outcome.inp[outcome.valid])),
+    }
+
+
+def evaluate_setting(
+        setting: Setting,
+        rows: Mapping[str, int],
+        features: torch.Tensor,
+        ranks: Sequence[int] = (1, 5, 10, 20),
+        rerank: bool = False,
+        top: int = 10,
+) -> Tuple[Dict[str, Any], Outcomes, RankedLists]:
+    """Evaluate one setting.
+
+    Args:
+        setting: Queries, galleries and rules.
+        rows: Row of each record's path in `features`.
+        features: Embeddings (N, D), on the CPU.
+        ranks: r of the rank-r accuracies.
+        rerank: Re-rank by k-reciprocal encoding.
+        top: Places kept for pictures.
+
+    Returns:
+        The result as JSON values (R1, ..., mAP and mINP in percent, means over the trials, 'std', their population
+        standard deviation, 'trials', each one, and what the protocol was); every query's outcome; and the first places
+        of the first trial.
+
+    Raises:
+        ValueError: No query of a trial has a match.
+    """
+    distances = _Distances(setting, rows, features)
+    trials, outcomes = [], []
+    for number, trial in enumerate(setting.trials):
+        distmat = distances.reranked(trial) if rerank else distances.of(trial)
+        (q_pids, q_camids), (g_pids, g_camids) = _labels(trial.query), _labels(trial.gallery)
+        labels: Dict[str, Any] = dict(
+            q_pids=q_pids, g_pids=g_pids, q_camids=q_camids, g_camids=g_camids, rule=setting.rule)
+        outcome = rank_queries(distmat=distmat, cmc=setting.cmc, **labels)
+        if not outcome.valid.any():
+            raise ValueError(
+                f'{setting.name}, trial {number}: none of the {len(q_pids)} queries has a match among the '
+                f'{len(g_pids)} gallery images (rule {setting.rule!r}).')
+        outcomes.append(outcome)
+        trials.append({
+            **_summary(ranks, outcome),
+            'queries': len(q_pids), 'valid_queries': int(outcome.valid.sum()), 'gallery': len(g_pids),
+        })
+        if number == 0:
+            lists = RankedLists(
+                trial.query, trial.gallery, retrieve(distmat=distmat, top=top, **labels))
+            pids = q_pids
+    metrics = [*(f'R{r}' for r in ranks), 'mAP', 'mINP']
+    result = {
+        **{metric: float(np.mean([t[metric] for t in trials])) for metric in metrics},
+        'std': {metric: float(np.std([t[metric] for t in trials])) for metric in metrics},
+        'trials': trials,
+        **{count: trials[0][count] for count in ('queries', 'valid_queries', 'gallery')},
+        'rule': setting.rule, 'cmc': setting.cmc, **setting.variant, 'reranked': rerank,
+    }
+    return result, Outcomes(pids, *(np.stack([getattr(o, f) for o in outcomes]) for f in ('first', 'ap', 'inp'))), lists

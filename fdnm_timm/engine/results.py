@@ -1,0 +1,63 @@
+"""Results as tables for people and as files."""
+from pathlib import Path
+from typing import Any, List, Mapping
+
+import numpy as np
+
+from ..files import replacing
+from ..reported import SOURCE
+from .evaluation import Outcomes
+
+__all__ = ['format_results', 'read_outcomes', 'write_outcomes']
+
+
+def format_results(name: str, results: Mapping[str, Mapping[str, Any]]) -> str:
+    """A target's results in percent; what the paper reports stands in columns of its own."""
+    first = next(iter(results.values()))
+    metrics = [m for m in first if m[0] == 'R' and m[1:].isdigit()] + ['mAP', 'mINP']
+    reported = [m for m in metrics if any(m in result.get('reported', ()) for result in results.values())]
+    width = max(len(name), *(len(setting) for setting in results))
+    head = f'{name:<{width}}  ' + '  '.join(f'{metric:>6}' for metric in metrics)
+    lines = [head]
+    if reported:
+        span = len(head) - width - 2
+        lines = [
+            f'{"":<{width}}  {"measured":<{span}}  | reported ({SOURCE})',
+            head + '  | ' + '  '.join(f'{metric:>6}' for metric in reported),
+        ]
+    for setting, result in results.items():
+        line = f'{setting:<{width}}  ' + '  '.join(f'{result[metric]:6.2f}' for metric in metrics)
+        if reported:
+            values = result.get('reported', {})
+            line += '  | ' + '  '.join(f'{values[m]:6.1f}' if m in values else f'{"-":>6}' for m in reported)
+        lines.append(line + ''.join(f'  ({note})' for note in _notes(result)))
+    return '\n'.join(lines)
+
+
+def _notes(result: Mapping[str, Any]) -> List[str]:
+    trials = len(result['trials'])
+    return [
+        *([f'mean of {trials} trials, sd of R1 {result["std"]["R1"]:.2f}'] if trials > 1 else []),
+        *(['re-ranked'] if result['reranked'] else []), *(['flipped images too'] if result['flipped'] else []),
+    ]
+
+
+def write_outcomes(path: Path, outcomes: Mapping[str, Mapping[str, Outcomes]]) -> None:
+    """Every query's outcome, of [target][setting], as an .npz with keys 'target/setting/field'."""
+    arrays = {
+        f'{target}/{setting}/{field}': value.astype(np.int32 if value.dtype.kind == 'i' else np.float32)
+        for target, settings in outcomes.items() for setting, outcome in settings.items()
+        for field, value in outcome._asdict().items()
+    }
+    with replacing(path) as temporary, open(temporary, 'wb') as file:
+        np.savez_compressed(file, **arrays)
+
+
+def read_outcomes(path: Path) -> dict[str, dict[str, Outcomes]]:
+    """What `write_outcomes` wrote. Raises ValueError or OSError for a damaged or missing file."""
+    found: dict[str, dict[str, dict[str, np.ndarray]]] = {}
+    with np.load(path, allow_pickle=False) as file:
+        for key in file.files:
+            target, setting, field = key.split('/')
+            found.setdefault(target, {}).setdefault(setting, {})[field] = file[key]
+    return {t: {s: Outcomes(**fields) for s, fields in settings.items()} for t, settings in found.items()}

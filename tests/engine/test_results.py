@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+
+from fdnm_timm.engine import Outcomes, format_results, read_outcomes, write_outcomes
+
+
+def result(r1: float, trials: int = 1, **more) -> dict:
+    return {
+        'R1': r1, 'R10': r1 + 1, 'mAP': r1 + 2, 'mINP': r1 + 3, 'std': {'R1': 0.5}, 'trials': [{}] * trials,
+        'reranked': False, 'flipped': False, 'reported': {}, **more}
+
+
+def test_what_the_paper_reports_has_columns_of_its_own():
+    lines = format_results('sysu_mm01', {
+        'all': result(10., 10, reported={'R1': 77.8, 'mAP': 75.1}), 'other': result(20., reranked=True)}).split('\n')
+    head, names, first, second = lines
+    assert [part.split() for part in head.split('|')] == [['measured'], ['reported', '(arXiv', '2401.02162)']]
+    assert [part.split() for part in names.split('|')] == [['sysu_mm01', 'R1', 'R10', 'mAP', 'mINP'], ['R1', 'mAP']]
+    measured, paper = first.split('|')
+    assert measured.split() == ['all', '10.00', '11.00', '12.00', '13.00']
+    assert paper.split()[:2] == ['77.8', '75.1'] and '(mean of 10 trials, sd of R1 0.50)' in paper
+    assert second.split('|')[1].split() == ['-', '-', '(re-ranked)']
+    assert len({line.index('|') for line in lines}) == 1
+
+
+def test_without_reported_numbers_there_are_no_such_columns():
+    text = format_results('roadscene', {'infrared_to_visible': result(10., flipped=True)})
+    assert '|' not in text and 'reported' not in text and '(flipped images too)' in text
+
+
+def test_outcomes_round_trip(tmp_path):
+    outcomes = {'a': {'x': Outcomes(
+        np.array([5, 5, 9]), np.array([[0, 3, -1], [1, 0, -1]]), np.array([[1, .25, np.nan], [.5, 1, np.nan]]),
+        np.ones((2, 3)))}, 'b': {}}
+    write_outcomes(tmp_path / 'o.npz', outcomes)
+    found = read_outcomes(tmp_path / 'o.npz')
+    assert list(found) == ['a'] and list(found['a']) == ['x']
+    for mine, its in zip(found['a']['x'], outcomes['a']['x'], strict=True):
+        np.testing.assert_allclose(mine, its)
+
+
+def test_damaged_outcomes(tmp_path):
+    (tmp_path / 'o.npz').write_bytes(b'not a zip')
+    with pytest.raises((ValueError, OSError)):
+        read_outcomes(tmp_path / 'o.npz')
