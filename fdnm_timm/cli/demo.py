@@ -11,7 +11,7 @@ from ..config import load_config, recipe_path
 from ..data import SyntheticVI
 from ..engine import FDNMEngine, build_engine
 from ..files import write_json
-from .train import finish_run, new_run_folder
+from ..runs import finish_run, new_run_folder
 
 __all__ = ['add_parser', 'run']
 

@@ -1,12 +1,13 @@
 """`fdnm evaluate`: evaluate a run's model or one in Hub format."""
 import argparse
 from pathlib import Path
+from typing import Any, Mapping
 
 import timm
 import torch
 
 from ..config import load_config
-from ..engine import build_engine
+from ..engine import BEST, LAST, build_engine, read_checkpoint, write_outcomes
 from ..files import write_json
 from ._options import add_config_options, read_config
 
@@ -21,8 +22,12 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     add_config_options(parser)
     parser.add_argument(
         '--model', help='evaluate this in place of the run\'s model: "local-dir:FOLDER" or "hf-hub:ORG/NAME"')
+    parser.add_argument(
+        '--checkpoint', metavar='last|best|FILE', help="evaluate this checkpoint in place of the run's final model")
     parser.add_argument('--out', type=Path, help='also write the results to this JSON file')
+    parser.add_argument('--outcomes', type=Path, help="also write every query's outcome to this .npz file")
     parser.add_argument('--rerank', action='store_true', help='k-reciprocal re-ranking; the result says so')
+    parser.add_argument('--flip', action='store_true', help='embed mirrored images too; the result says so')
     parser.add_argument('--quiet', action='store_true', help='no progress bars')
     parser.set_defaults(run=run)
 
@@ -36,19 +41,31 @@ def run(args: argparse.Namespace) -> int:
     config = read_config(args)
     config = load_config(
         base=config.model_dump(mode='json'), settings=['model.pretrained=false', 'model.checkpoint=null'])
+    if args.model and args.checkpoint:
+        raise ValueError('Give either --model or --checkpoint.')
     engine = build_engine(config, progress=not args.quiet)
-    source = args.model or f'local-dir:{args.run_dir / "hub"}'
-    trained = timm.create_model(source, pretrained=True)
-    _copy_weights(trained, engine.model, source)
-    engine.test(rerank=args.rerank)
+    if args.checkpoint:
+        source = str(_checkpoint_path(args.run_dir, args.checkpoint))
+        state = read_checkpoint(Path(source))['state_dict']
+    else:
+        source = args.model or f'local-dir:{args.run_dir / "hub"}'
+        state = timm.create_model(source, pretrained=True).state_dict()
+    _copy_weights(state, engine.model, source)
+    engine.test(rerank=args.rerank, flip=args.flip)
     if args.out is not None:
         write_json(args.out, {'model': source, 'results': engine.results})
+    if args.outcomes is not None:
+        write_outcomes(args.outcomes, engine.outcomes)
     return 0
 
 
-def _copy_weights(trained: torch.nn.Module, model: torch.nn.Module, source: str) -> None:
+def _checkpoint_path(run_dir: Path, given: str) -> Path:
+    return run_dir / 'model' / {'last': LAST, 'best': BEST}[given] if given in ('last', 'best') else Path(given)
+
+
+def _copy_weights(trained: Mapping[str, Any], model: torch.nn.Module, source: str) -> None:
     """Into the engine's model; the classifier, which evaluation does not use, may be of other identities."""
-    state = {k: v for k, v in trained.state_dict().items() if not k.startswith('head.classifier.')}
+    state = {k: v for k, v in trained.items() if not k.startswith('head.classifier.')}
     own = {k: v for k, v in model.state_dict().items() if not k.startswith('head.classifier.')}
     differing = sorted(
         k for k in own.keys() | state.keys() if k not in own or k not in state or own[k].shape != state[k].shape)
