@@ -20,7 +20,7 @@ class StudyResult(NamedTuple):
     study: str
     dataset: str
     measured: Dict[str, Dict[str, Dict[str, Dict[str, Any]]]]  # [row][setting][metric]
-    differences: Dict[str, Dict[str, Any]]  # [row]: 'to', and [setting][metric]
+    differences: List[Dict[str, Any]]  # 'row', 'to' which control, and [setting][metric]
     reported: Dict[str, Dict[str, Dict[str, float]]]  # [row][setting][metric], the paper's
 
 
@@ -71,12 +71,11 @@ def collect(study: str, dataset: str, jobs: Sequence[Job]) -> StudyResult:
     if odd is not None:
         raise ValueError(f'The rows were evaluated in different settings: {names}, but {odd!r} in {settings[odd]}.')
     measured: Dict[str, Any] = {}
-    differences: Dict[str, Any] = {}
+    differences: List[Dict[str, Any]] = []
     for row, of_row in runs.items():
         measured[row] = {name: {} for name in names}
-        control = ROWS[row].control
-        if control in runs:
-            differences[row] = {'to': control, **{name: {} for name in names}}
+        controls = [control for control in ROWS[row].controls if control in runs]
+        differences += [{'row': row, 'to': control, **{name: {} for name in names}} for control in controls]
         for name in names:
             for metric in METRICS:
                 values, pids, means = _values(of_row, name, metric)
@@ -85,9 +84,9 @@ def collect(study: str, dataset: str, jobs: Sequence[Job]) -> StudyResult:
                     'mean': float(np.mean(means)), 'runs': means, 'low': interval.low, 'high': interval.high,
                     'std': float(np.std(means, ddof=1)) if len(means) > 1 else None,
                 }
-                if row in differences:
-                    difference = bootstrap_difference(values, _values(runs[str(control)], name, metric)[0], pids)
-                    differences[row][name][metric] = difference._asdict()
+                for control, entry in zip(controls, differences[len(differences) - len(controls):]):
+                    other, _, _ = _values(runs[control], name, metric)
+                    entry[name][metric] = bootstrap_difference(values, other, pids)._asdict()
     return StudyResult(study, dataset, measured, differences, _reported(study, dataset, list(runs), jobs[0]))
 
 
@@ -138,8 +137,8 @@ def format_study(result: StudyResult) -> str:
             'Against the row that lacks only what is asked about: differences, paired over the queries, with their '
             '95 % intervals.',
             _markdown(['row', 'against', *columns], [
-                [row, of['to'], *(_span(of[s][m]) for s in settings for m in METRICS)]
-                for row, of in result.differences.items()]),
+                [of['row'], of['to'], *(_span(of[s][m]) for s in settings for m in METRICS)]
+                for of in result.differences]),
         ]
     if not result.reported:
         parts.append(f'The paper ({SOURCE}) reports nothing on {result.dataset} that these rows could be held against.')

@@ -260,10 +260,12 @@ def test_by_hand():
 
 
 def test_far_is_a_fraction_and_not_a_rounded_product():
-    # 0.29 * 100 is 28.999999999999996, 0.57 * 100 is 56.99999999999999, 0.07 * 100 is 7.000000000000001
+    # 0.29 * 100 is 28.999999999999996, 0.57 * 100 is 56.99999999999999, 0.07 * 100 is 7.000000000000001, and the number
+    # below 0.05 times 100 is 5
     similarity = np.arange(101)[None, ::-1] / 128
     g_pids = [2] * 100 + [1]
-    for far, number in ((0.29, 29), (0.07, 7), (0.1 + 0.2, 30), (0.57, 57), (0.58, 58), (0.3 - 1e-12, 29), (0.01, 1)):
+    for far, number in ((0.29, 29), (0.07, 7), (0.1 + 0.2, 30), (0.57, 57), (0.58, 58), (0.3 - 1e-12, 29), (0.01, 1),
+                        (np.nextafter(0.05, 0), 4)):
         got = verification(similarity, [1], g_pids, fars=(far,))
         assert accepted(similarity, [1], g_pids, got.thresholds[far]) == (number / 100, 0) and not got.warnings
     assert len(verification(similarity, [1], g_pids, fars=(0.01 - 1e-12,)).warnings) == 1

@@ -1,5 +1,6 @@
 import pytest
 import torch
+import yaml
 
 from fdnm_timm.config import load_config, recipe_path
 from fdnm_timm.engine import build_model
@@ -40,7 +41,7 @@ def test_a_row_builds_what_its_name_says(row, heads, agp, anm, norm):
 def test_a_point_of_the_sweep_sets_its_value(row):
     key, value = row.split('=')
     _, config = model_of(row)
-    assert getattr(config.loss, key) == float(value)
+    assert getattr(config.loss, key) == yaml.safe_load(value)
     assert config.loss.model_dump(exclude={key}) == load_config().loss.model_dump(exclude={key})
 
 
@@ -48,8 +49,7 @@ def test_rows_and_studies_name_what_exists():
     for study in STUDIES.values():
         assert set(study.rows) <= set(ROWS) and len(set(study.rows)) == len(study.rows)
     for name, row in ROWS.items():
-        assert row.control is None or row.control in ROWS
-        assert row.control != name
+        assert set(row.controls) <= set(ROWS) - {name}
 
 
 @pytest.mark.parametrize('table', [3, 4])

@@ -41,8 +41,8 @@ def test_figures_are_means_over_runs_and_trials(tmp_path):
         ap = result.measured[row]['all_search_single_shot']['mAP']
         assert ap['mean'] == pytest.approx(20 + 0.8 * figure['mean'], abs=1e-4)
         assert figure['low'] < figure['mean'] < figure['high']
-    assert list(result.differences) == ['base+local+bn']
-    difference = result.differences['base+local+bn']['all_search_single_shot']['R1']
+    assert [(of['row'], of['to']) for of in result.differences] == [('base+local+bn', 'base+local')]
+    difference = result.differences[0]['all_search_single_shot']['R1']
     assert difference['mean'] == pytest.approx(
         result.measured['base+local+bn']['all_search_single_shot']['R1']['mean']
         - result.measured['base+local']['all_search_single_shot']['R1']['mean'])
@@ -86,3 +86,16 @@ def test_rows_of_different_settings_are_refused(tmp_path):
     finish(jobs[1], zeros.astype(int), zeros, ('b',), (None,))
     with pytest.raises(ValueError, match='different settings'):
         collect('table3', 'sysu_mm01', jobs)
+
+
+def test_a_row_is_held_against_each_of_its_controls(tmp_path):
+    full = 'base+local+agp+anm+cnm'
+    rows = ('base+local+bn', 'base+local+agp+anm', full)
+    result = collect('table3', 'sysu_mm01', made_up(tmp_path, rows=rows, hits=(.4, .5, .8)))
+    assert [(of['row'], of['to']) for of in result.differences] == [
+        ('base+local+agp+anm', 'base+local+bn'), (full, 'base+local+bn'), (full, 'base+local+agp+anm')]
+    name, figures = 'all_search_single_shot', result.measured
+    for of in result.differences:
+        assert of[name]['R1']['mean'] == pytest.approx(
+            figures[of['row']][name]['R1']['mean'] - figures[of['to']][name]['R1']['mean'])
+    assert f'| {full} | base+local+agp+anm | +' in format_study(result)
