@@ -46,7 +46,7 @@ ROWS: Dict[str, Row] = {
         f'lambda_cnm={value}': Row((f'loss.lambda_cnm={value}',), (_NO_CNM,)) for value in (0.1, 0.25, 1.0)
     },
     **{f'margin_cnm={value}': Row((f'loss.margin_cnm={value}',), (_NO_CNM,)) for value in (0.1, 0.4, 0.8)},
-    # recipes from scratch give L_cnm unit vectors; this is Eq. 7 as printed
+    # RoadScene's recipe gives L_cnm unit vectors; this is Eq. 7 as printed
     'cnm_normalize=false': Row(('loss.cnm_normalize=false',), (_NO_CNM, FULL)),
 }
 
