@@ -12,6 +12,8 @@ __all__ = ['Job', 'plan', 'run_jobs']
 
 # where and how fast, not what
 _FREE = {'data': ('root', 'workers', 'batch_size_test'), 'train': ('use_gpu',)}
+# of no effect where there is no L_cnm
+_OF_CNM = ('lambda_cnm', 'margin_cnm', 'cnm_reduction', 'cnm_normalize')
 
 
 class Job(NamedTuple):
@@ -73,8 +75,10 @@ def plan(
 
 def _differences(wanted: Config, found: Config) -> List[str]:
     def flat(config: Config) -> Dict[str, Any]:
+        without_cnm = not config.model.anm or config.loss.lambda_cnm == 0
         return {
-            f'{section}.{key}': value for section, values in config.model_dump(mode='json').items()
+            f'{section}.{key}': None if without_cnm and key in _OF_CNM else value
+            for section, values in config.model_dump(mode='json').items()
             for key, value in values.items() if key not in _FREE.get(section, ())
         }
     a, b = flat(wanted), flat(found)

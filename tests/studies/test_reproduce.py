@@ -6,7 +6,7 @@ import pytest
 
 from fdnm_timm.cli import main
 from fdnm_timm.engine import FDNMEngine
-from fdnm_timm.studies import plan
+from fdnm_timm.studies import plan, run_jobs
 
 from ..data.test_roadscene import write_pairs
 
@@ -79,6 +79,18 @@ def test_runs_of_another_configuration_are_not_mixed_in(done, roads, tmp_path, c
     assert main(command(roads, done, '--set', 'optim.lr=0.5')) == 2
     err = capsys.readouterr().err
     assert 'holds a run of another configuration: optim.lr = 0.1, not 0.5' in err
+
+
+def test_what_has_no_effect_on_a_row_does_not_matter(done, roads, tmp_path, capsys):
+    assert main(command(roads, done, '--set', 'loss.margin_cnm=0.7')) == 0  # neither row has L_cnm
+    assert 'running' not in capsys.readouterr().out
+    full = 'base+local+agp+anm+cnm'
+    job, = plan('table3', 'roadscene', str(roads), tmp_path, seeds=(0,), rows=[full])
+    job.folder.mkdir(parents=True)
+    (job.folder / 'config.yaml').write_text(job.config.to_yaml())
+    job, = plan('table3', 'roadscene', str(roads), tmp_path, seeds=(0,), rows=[full], settings=['loss.margin_cnm=0.7'])
+    with pytest.raises(ValueError, match='loss.margin_cnm = 0.2, not 0.7'):
+        run_jobs([job])
 
 
 def test_table_of_what_is_finished(done, roads, tmp_path, capsys):
