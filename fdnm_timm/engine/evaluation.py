@@ -5,7 +5,7 @@ import numpy as np
 import torch
 
 from ..data import Record
-from ..metrics import QueryRanks, rank_queries, retrieve
+from ..metrics import QueryRanks, cosine_distances, rank_queries, retrieve
 from ..protocols import Setting, Trial
 from ._torchreid import re_ranking
 
@@ -39,15 +39,6 @@ def _labels(records: Sequence[Record]) -> Tuple[np.ndarray, np.ndarray]:
     return np.array([pid for _, pid, _ in records]), np.array([camid for _, _, camid in records])
 
 
-def _cosine_distances(query: torch.Tensor, gallery: torch.Tensor, chunk_size: int = 512) -> torch.Tensor:
-    """1 - cosine (Q, G) in float32; computed in float64, so that equal embeddings tie wherever they stand."""
-    gallery = torch.nn.functional.normalize(gallery.double(), dim=1).t()
-    return torch.cat([
-        1 - (torch.nn.functional.normalize(part.double(), dim=1) @ gallery).float()
-        for part in query.split(chunk_size)
-    ])
-
-
 class _Distances:
     """Cosine distances of a setting, computed once for all trials: they share most of their images."""
 
@@ -58,7 +49,7 @@ class _Distances:
             paths = dict.fromkeys(record[0] for trial in setting.trials for record in trial[part])
             self.places.append({path: place for place, path in enumerate(paths)})
         query, gallery = (features[[rows[path] for path in places]] for places in self.places)
-        self.matrix = _cosine_distances(query, gallery)
+        self.matrix = cosine_distances(query, gallery)
 
     def of(self, trial: Trial) -> torch.Tensor:
         query, gallery = (
@@ -69,7 +60,7 @@ class _Distances:
         """By k-reciprocal encoding, with its authors' k1 = 20, k2 = 6 and lambda = 0.3."""
         query, gallery = (self.features[[self.rows[record[0]] for record in records]] for records in trial)
         return torch.as_tensor(re_ranking(
-            self.of(trial).numpy(), *(_cosine_distances(part, part).numpy() for part in (query, gallery))))
+            self.of(trial).numpy(), *(cosine_distances(part, part).numpy() for part in (query, gallery))))
 
 
 def _summary(ranks: Sequence[int], outcome: QueryRanks) -> Dict[str, float]:

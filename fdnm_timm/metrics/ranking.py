@@ -5,6 +5,8 @@ from typing import Any, Dict, Iterator, NamedTuple, Optional, Tuple
 import numpy as np
 import torch
 
+from ._embeddings import MAX_EMBEDDINGS, as_tensor, cosines, unit_rows
+
 __all__ = ['RULES', 'QueryRanks', 'RankResult', 'rank', 'rank_queries', 'retrieve']
 
 RULES = (None, 'same_camera', 'sysu_mm01')
@@ -12,7 +14,6 @@ _CMC = ('identity', 'image')
 # what is held at a time where chunk_size is None: distances, with what is made of them 20 to 40 bytes each, and the
 # queries' embeddings; larger chunks are no faster, and smaller ones cost the embeddings' product
 _MAX_DISTANCES = 1 << 20
-_MAX_EMBEDDINGS = 1 << 23
 
 
 class RankResult(NamedTuple):
@@ -54,9 +55,7 @@ class _Task(NamedTuple):
                 return dist.long()
             return dist if dist.dtype == torch.float64 else dist.float()
         assert self.query is not None and self.gallery is not None
-        cosine = _normalize(self.query[rows]) @ self.gallery.t()
-        # float32 takes away the last digits, where equal embeddings differ by the product's blocking
-        return cosine.float().neg_().add_(1)
+        return cosines(self.query[rows], self.gallery).neg_().add_(1)
 
     def skipped(self, rows: torch.Tensor) -> Optional[torch.Tensor]:
         """Gallery images that the rule takes away from these queries, (len(rows), G), or None for none."""
@@ -75,22 +74,6 @@ class _Task(NamedTuple):
         for start in range(0, len(rows), self.chunk):
             chunk = rows[start:start + self.chunk]
             yield chunk, self.distances(chunk), self.skipped(chunk)
-
-
-def _tensor(name: str, value: Any, length: Optional[int] = None) -> torch.Tensor:
-    if isinstance(value, np.ndarray) and any(stride < 0 for stride in value.strides):
-        value = np.ascontiguousarray(value)  # torch takes no negative strides
-    tensor = torch.as_tensor(value).detach()
-    if length is not None and tuple(tensor.shape) != (length,):
-        raise ValueError(f'{name} has shape {list(tensor.shape)}, but [{length}] is expected, one value an image.')
-    return tensor
-
-
-def _normalize(embeddings: torch.Tensor) -> torch.Tensor:
-    """Rows of length 1 in float64."""
-    # a single copy, changed in place: for a large gallery a second one would be the peak of the memory
-    rows = embeddings.to(torch.float64, copy=True)
-    return rows.div_(torch.linalg.vector_norm(rows, dim=1, keepdim=True).clamp_min_(1e-12))
 
 
 def _check(
@@ -112,7 +95,7 @@ def _check(
         raise ValueError('Give either query and gallery embeddings, or distmat.')
     if distmat is not None:
         query = gallery = None
-        distmat = _tensor('distmat', distmat)
+        distmat = as_tensor('distmat', distmat)
         if distmat.ndim != 2:
             raise ValueError(f'distmat has shape {list(distmat.shape)}, but (Q, G) is expected.')
         num_query, num_gallery = distmat.shape
@@ -121,7 +104,7 @@ def _check(
         if distmat.numel() and distmat.is_floating_point() and bool(torch.isnan(distmat.amax())):
             raise ValueError('distmat holds NaN: nothing can be ranked by it.')
     else:
-        query, gallery = _tensor('query', query), _tensor('gallery', gallery)
+        query, gallery = as_tensor('query', query), as_tensor('gallery', gallery)
         if query.ndim != 2 or gallery.ndim != 2 or query.shape[1] != gallery.shape[1]:
             raise ValueError(
                 f'query has shape {list(query.shape)} and gallery {list(gallery.shape)}, but (Q, D) and (G, D) are '
@@ -132,8 +115,8 @@ def _check(
                 raise ValueError(f'{name} holds NaN or infinite embeddings: nothing can be ranked by them.')
         num_query, num_gallery = len(query), len(gallery)
         device = query.device
-        chunk = min(_MAX_DISTANCES // max(1, num_gallery), _MAX_EMBEDDINGS // max(1, query.shape[1]))
-        gallery = _normalize(gallery.to(device))
+        chunk = min(_MAX_DISTANCES // max(1, num_gallery), MAX_EMBEDDINGS // max(1, query.shape[1]))
+        gallery = unit_rows(gallery.to(device))
     if num_query == 0 or num_gallery == 0:
         raise ValueError(f'There are {num_query} queries and {num_gallery} gallery images: nothing to rank.')
     labels: Dict[str, Optional[torch.Tensor]] = {}
@@ -146,7 +129,7 @@ def _check(
             raise ValueError(f'rule {rule!r} goes by cameras: q_camids and g_camids are needed.')
         # cameras are not looked at without a rule
         needless = value is None or by_camera and rule is None
-        labels[name] = None if needless else _tensor(name, value, length).to(device)
+        labels[name] = None if needless else as_tensor(name, value, length).to(device)
     chunk = max(1, chunk) if chunk_size is None else chunk_size
     return _Task(num_query, num_gallery, distmat, query, gallery, rule=rule, device=device, chunk=chunk, **labels)
 
@@ -346,7 +329,7 @@ def rank(
     n_valid = int(ranks.valid.sum())
     if n_valid == 0:
         raise ValueError(
-            f'None of the {len(ranks.valid)} queries has a match among the {len(_tensor("g_pids", g_pids))} gallery '
+            f'None of the {len(ranks.valid)} queries has a match among the {len(as_tensor("g_pids", g_pids))} gallery '
             f'images (rule {rule!r}): the identities of the two do not overlap.')
     curve = np.bincount(ranks.first[ranks.valid], minlength=length).cumsum() / n_valid
     return RankResult(curve, float(ranks.ap[ranks.valid].mean()), float(ranks.inp[ranks.valid].mean()), n_valid)

@@ -5,7 +5,7 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tu
 import numpy as np
 import torch
 
-from .ranking import _MAX_EMBEDDINGS, _normalize, _tensor
+from ._embeddings import MAX_EMBEDDINGS, as_tensor, cosines, unit_rows
 
 __all__ = ['ROC', 'VerificationResult', 'verification']
 
@@ -53,8 +53,7 @@ class _Pairs(NamedTuple):
         if self.similarity is not None:
             return self.similarity[rows].to(self.dtype)
         assert self.query is not None and self.gallery is not None
-        # as `rank`: float32 takes away the last digits, where equal embeddings differ by the product's blocking
-        return (_normalize(self.query[rows]) @ self.gallery.t()).float()
+        return cosines(self.query[rows], self.gallery)
 
     def chunks(self) -> Iterator[Tuple[torch.Tensor, torch.Tensor]]:
         """Scores and whether they are genuine, some rows at a time."""
@@ -72,7 +71,7 @@ def _check(similarity: Any, q_pids: Any, g_pids: Any, query: Any, gallery: Any, 
     if similarity is not None:
         query = gallery = None
         # torch reads lists as float32: thresholds between Python's numbers would be off
-        similarity = _tensor('similarity', similarity if torch.is_tensor(similarity) else np.asarray(similarity))
+        similarity = as_tensor('similarity', similarity if torch.is_tensor(similarity) else np.asarray(similarity))
         if similarity.ndim != 2:
             raise ValueError(f'similarity has shape {list(similarity.shape)}, but (Q, G) is expected.')
         num_query, num_gallery = similarity.shape
@@ -82,7 +81,7 @@ def _check(similarity: Any, q_pids: Any, g_pids: Any, query: Any, gallery: Any, 
         if similarity.numel() and not bool(torch.isfinite(torch.stack(similarity.aminmax())).all()):
             raise ValueError('similarity holds NaN or infinite values: no threshold can be set by them.')
     else:
-        query, gallery = _tensor('query', query), _tensor('gallery', gallery)
+        query, gallery = as_tensor('query', query), as_tensor('gallery', gallery)
         if query.ndim != 2 or gallery.ndim != 2 or query.shape[1] != gallery.shape[1]:
             raise ValueError(
                 f'query has shape {list(query.shape)} and gallery {list(gallery.shape)}, but (Q, D) and (G, D) are '
@@ -92,11 +91,11 @@ def _check(similarity: Any, q_pids: Any, g_pids: Any, query: Any, gallery: Any, 
                 raise ValueError(f'{name} holds NaN or infinite embeddings: no threshold can be set by them.')
         num_query, num_gallery = len(query), len(gallery)
         device, dtype = query.device, torch.float32
-        chunk = min(_MAX_PAIRS // max(1, num_gallery), _MAX_EMBEDDINGS // max(1, query.shape[1]))
-        gallery = _normalize(gallery.to(device))
+        chunk = min(_MAX_PAIRS // max(1, num_gallery), MAX_EMBEDDINGS // max(1, query.shape[1]))
+        gallery = unit_rows(gallery.to(device))
     if num_query == 0 or num_gallery == 0:
         raise ValueError(f'There are {num_query} queries and {num_gallery} gallery images: no pairs to verify.')
-    q_pids, g_pids = _tensor('q_pids', q_pids, num_query), _tensor('g_pids', g_pids, num_gallery)
+    q_pids, g_pids = as_tensor('q_pids', q_pids, num_query), as_tensor('g_pids', g_pids, num_gallery)
     chunk = max(1, chunk) if chunk_size is None else chunk_size
     return _Pairs(similarity, query, gallery, q_pids.to(device), g_pids.to(device), dtype, chunk)
 
