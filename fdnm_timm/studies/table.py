@@ -74,7 +74,8 @@ def collect(study: str, dataset: str, jobs: Sequence[Job]) -> StudyResult:
     differences: List[Dict[str, Any]] = []
     for row, of_row in runs.items():
         measured[row] = {name: {} for name in names}
-        controls = [control for control in ROWS[row].controls if control in runs]
+        controls = [
+            control for control in ROWS[row].controls if control in runs and of_row.keys() & runs[control].keys()]
         differences += [{'row': row, 'to': control, **{name: {} for name in names}} for control in controls]
         for name in names:
             for metric in METRICS:
@@ -85,8 +86,11 @@ def collect(study: str, dataset: str, jobs: Sequence[Job]) -> StudyResult:
                     'std': float(np.std(means, ddof=1)) if len(means) > 1 else None,
                 }
                 for control, entry in zip(controls, differences[len(differences) - len(controls):]):
-                    other, _, _ = _values(runs[control], name, metric)
-                    entry[name][metric] = bootstrap_difference(values, other, pids)._asdict()
+                    both = of_row.keys() & runs[control].keys()  # the same seeds on both sides
+                    (a, pids, _), (b, _, _) = (
+                        _values({key: of[key] for key in of if key in both}, name, metric)
+                        for of in (of_row, runs[control]))
+                    entry[name][metric] = bootstrap_difference(a, b, pids)._asdict()
     return StudyResult(study, dataset, measured, differences, _reported(study, dataset, list(runs), jobs[0]))
 
 
@@ -134,8 +138,8 @@ def format_study(result: StudyResult) -> str:
     ]
     if result.differences:
         parts += [
-            'Against the row that lacks only what is asked about: differences, paired over the queries, with their '
-            '95 % intervals.',
+            'Against the rows that lack only what is asked about: differences over the seeds that both have, paired '
+            'over the queries, with their 95 % intervals.',
             _markdown(['row', 'against', *columns], [
                 [of['row'], of['to'], *(_span(of[s][m]) for s in settings for m in METRICS)]
                 for of in result.differences]),

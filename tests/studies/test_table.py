@@ -99,3 +99,14 @@ def test_a_row_is_held_against_each_of_its_controls(tmp_path):
         assert of[name]['R1']['mean'] == pytest.approx(
             figures[of['row']][name]['R1']['mean'] - figures[of['to']][name]['R1']['mean'])
     assert f'| {full} | base+local+agp+anm | +' in format_study(result)
+
+
+def test_differences_are_over_the_seeds_that_both_rows_have(tmp_path):
+    rows, name = ('base+local', 'base+local+bn'), 'all_search_single_shot'
+    jobs = [job for job in made_up(tmp_path, seeds=(0, 1, 2)) if job.row == rows[0] or job.seed == 1]
+    result = collect('table3', 'sysu_mm01', jobs)
+    runs = [result.measured[row][name]['R1']['runs'] for row in rows]
+    assert [len(of) for of in runs] == [3, 1]
+    assert result.differences[0][name]['R1']['mean'] == pytest.approx(runs[1][0] - runs[0][1])
+    none_shared = [job for job in jobs if (job.row == rows[0]) != (job.seed == 1)]
+    assert collect('table3', 'sysu_mm01', none_shared).differences == []
