@@ -23,6 +23,7 @@ def check_keys(
         expected: Iterable[str],
         optional: Sequence[str],
         kind: str,
+        hint: str = '',
 ) -> None:
     """Raise unless `found` has every expected key and no other.
 
@@ -31,6 +32,7 @@ def check_keys(
         expected: Keys of the model.
         optional: Beginnings of keys that may be on either side alone.
         kind: What the checkpoint is, for the message.
+        hint: A sentence for the end of the message, with a space before it.
 
     Raises:
         RuntimeError: Lists the keys that are missing or not known.
@@ -50,4 +52,4 @@ def check_keys(
     if problems:
         raise RuntimeError(
             f'The {kind} does not fit the model: {"; ".join(problems)}. Either the file is truncated, or it belongs to '
-            f'another model or to other constructor arguments.')
+            f'another model or to other constructor arguments.{hint}')

@@ -1,4 +1,4 @@
-"""FDNM around any staged backbone: two stems, AGP between the stages, ANM after them, part heads.
+"""FDNM around any staged backbone: a stem for each modality, AGP between the stages, ANM after them, part heads.
 
 Paper: Frequency Domain Nuances Mining for Visible-Infrared Person Re-identification - https://arxiv.org/abs/2401.02162
 """
@@ -22,6 +22,21 @@ class FDNMOutput(NamedTuple):
     logits: torch.Tensor  # (B, branches, heads, num_classes)
 
 
+class OneStream(nn.Module):
+    """One stem for both modalities: `TwoStream`'s place and signature, with the modality ignored."""
+
+    def __init__(self, shared: nn.Module) -> None:
+        """
+        Args:
+            shared: Stem of all images.
+        """
+        super().__init__()
+        self.shared = shared
+
+    def forward(self, x: torch.Tensor, modality: Optional[Union[str, torch.Tensor]] = None) -> torch.Tensor:
+        return self.shared(x)
+
+
 class FDNM(nn.Module):
     """Frequency domain nuances mining.
 
@@ -29,7 +44,10 @@ class FDNM(nn.Module):
     pool -> stages with `AmplitudeGuidedPhase` after those in `agp_stages` -> `AmplitudeNuancesMining` -> `PartHead`.
 
     `model(x, modality)` returns logits (B, num_classes), the mean over branches and heads, or the embedding where
-    num_classes is 0; see `layers.TwoStream` for what `modality` may be, and what it raises.
+    num_classes is 0; see `layers.TwoStream` for what `modality` may be, and what it raises. With `two_stream=False` one
+    stem, `stem.shared`, serves both modalities, and `modality` is accepted and ignored.
+
+    A subclass keeps its constructor's arguments in `_constructor_args`, and can have another head by `_make_head`.
     """
     metric_training: bool
 
@@ -51,12 +69,13 @@ class FDNM(nn.Module):
             num_parts: int = 4,
             global_head: bool = True,
             embedding: str = 'all',
+            two_stream: bool = True,
             device=None,
             dtype=None,
     ) -> None:
         """
         Args:
-            stem: Makes one modality's stem.
+            stem: Makes one stem.
             pool: What follows the stems, shared.
             stages: The shared stages.
             feature_info: Channels and reduction after the stem and after every stage.
@@ -72,6 +91,7 @@ class FDNM(nn.Module):
             num_parts: Number of horizontal stripes, 0 for none ("Base." of Table 3).
             global_head: Whether the whole map is pooled too (False: "Local" of Table 3).
             embedding: 'all' heads make the embedding, or the 'global' ones only.
+            two_stream: A stem for each modality; False: one for both.
         """
         super().__init__()
         wrong = [i for i in agp_stages if i not in range(len(stages) + 1)]
@@ -89,6 +109,7 @@ class FDNM(nn.Module):
         self.metric_training = False
         self.feature_info = feature_info
         self.agp_stages = tuple(sorted(set(agp_stages)))
+        self._constructor_args: Dict[str, Any] = {}
         self._head_args: Dict[str, Any] = dict(
             num_parts=num_parts, global_head=global_head, embedding=embedding, drop_rate=drop_rate)
 
@@ -99,7 +120,7 @@ class FDNM(nn.Module):
             return nn.Sequential(parts)
 
         # the order is that of the forward pass, since timm's features_only runs the children one after the other
-        self.stem = TwoStream(stem(), stem())
+        self.stem = TwoStream(stem(), stem()) if two_stream else OneStream(stem())
         self.pool = _with_agp(0, nn.Sequential(OrderedDict(pool=pool)))
         self.stages = nn.Sequential(*[_with_agp(i + 1, stage) for i, stage in enumerate(stages)])
         chs = feature_info[-1]['num_chs']
@@ -107,12 +128,25 @@ class FDNM(nn.Module):
         self.anm = AmplitudeNuancesMining(chs, residual=anm_residual, init=init, **dd) if anm else None
         self._build_head(num_classes, global_pool, **dd)
 
+    @property
+    @torch.jit.unused
+    def constructor_args(self) -> Dict[str, Any]:
+        """Every argument that makes this model again, as JSON values; what was reset since is up to date."""
+        return {**self._constructor_args, 'num_classes': self.num_classes, 'global_pool': self.head.pool_type}
+
+    def _make_head(self, chs: int, num_classes: int, global_pool: str, **kwargs: Any) -> PartHead:
+        return PartHead(chs, num_classes, pool_type=global_pool, **kwargs)
+
+    def _same_head(self, global_pool: str, other: str) -> bool:
+        """Whether a head for one pooling can go over to the other."""
+        return bool(global_pool) == bool(other)
+
     def _build_head(self, num_classes: int, global_pool: str, device=None, dtype=None) -> None:
         branches = 1 if self.anm is None else 2
         chs = self.feature_info[len(self.stages)]['num_chs']
         self.num_classes = num_classes
-        self.head = PartHead(
-            chs, num_classes, branches=branches, pool_type=global_pool, **self._head_args, device=device, dtype=dtype)
+        self.head = self._make_head(
+            chs, num_classes, global_pool, branches=branches, **self._head_args, device=device, dtype=dtype)
         self.head.train(self.training)
         self.num_features = branches * chs
         self.head_hidden_size = self.head.embedding_size if global_pool else self.num_features
@@ -123,7 +157,7 @@ class FDNM(nn.Module):
             stem=r'^stem|^pool',
             blocks=r'^stages\.(\d+)' if coarse else [
                 (r'^stages\.(\d+)\.(\d+)', None),
-                (r'^stages\.(\d+)\.agp', (99999,)),
+                (r'^stages\.(\d+)\.\D', (99999,)),  # goes with the block before it
                 (r'^final_norm|^anm', (99999,)),
             ],
         )
@@ -150,7 +184,7 @@ class FDNM(nn.Module):
                 coming back from '' makes a fresh neck.
         """
         dd = get_device_dtype(self)
-        if global_pool is not None and bool(global_pool) != bool(self.head.pool_type):
+        if global_pool is not None and not self._same_head(global_pool, self.head.pool_type):
             self._build_head(num_classes, global_pool, **dd)
             return
         if global_pool is not None:

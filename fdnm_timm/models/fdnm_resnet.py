@@ -40,8 +40,8 @@ def _set_stride(block: Union[BasicBlock, Bottleneck], stride: int) -> None:
 
 
 class FDNMResNet(FDNM):
-    """FDNM with a ResNet: `stem.visible` and `stem.infrared` hold conv1 and bn1, `stages.0` to `stages.3` layer1 to
-    layer4."""
+    """FDNM with a ResNet: `stem.visible` and `stem.infrared` (or `stem.shared`) hold conv1 and bn1, `stages.0` to
+    `stages.3` layer1 to layer4."""
 
     def __init__(
             self,
@@ -63,6 +63,7 @@ class FDNMResNet(FDNM):
             num_parts: int = 4,
             global_head: bool = True,
             embedding: str = 'all',
+            two_stream: bool = True,
             device=None,
             dtype=None,
     ) -> None:
@@ -87,7 +88,7 @@ class FDNMResNet(FDNM):
             num_classes=num_classes, in_chans=in_chans, output_stride=output_stride, last_stride=last_stride,
             num_stages=num_stages, global_pool=global_pool, drop_rate=drop_rate, drop_path_rate=drop_path_rate,
             agp_stages=list(agp_stages), anm=anm, anm_residual=anm_residual, final_norm=final_norm, init=init,
-            num_parts=num_parts, global_head=global_head, embedding=embedding)
+            num_parts=num_parts, global_head=global_head, embedding=embedding, two_stream=two_stream)
         dd = {'device': device, 'dtype': dtype}
         made, feature_info = make_blocks(
             (block,) * num_stages,
@@ -122,16 +123,12 @@ class FDNMResNet(FDNM):
             num_parts=num_parts,
             global_head=global_head,
             embedding=embedding,
+            two_stream=two_stream,
             **dd,
         )
         self._constructor_args = self_args
+        self._traits = {'first_conv': tuple(f'stem.{name}.conv1' for name, _ in self.stem.named_children())}
         self._init_backbone()
-
-    @property
-    @torch.jit.unused
-    def constructor_args(self) -> Dict[str, Any]:
-        """Every argument that makes this model again, as JSON values; what was reset since is up to date."""
-        return {**self._constructor_args, 'num_classes': self.num_classes, 'global_pool': self.head.pool_type}
 
     @torch.jit.ignore
     def _init_backbone(self) -> None:
@@ -144,14 +141,14 @@ class FDNMResNet(FDNM):
                 module.zero_init_last()
 
 
-def _from_resnet(state_dict: Dict[str, torch.Tensor]) -> Dict[str, torch.Tensor]:
-    """timm's or torchvision's ResNet keys -> ours: the stem goes to both modalities, the classifier is left behind."""
+def _from_resnet(state_dict: Dict[str, torch.Tensor], stems: Sequence[str]) -> Dict[str, torch.Tensor]:
+    """timm's or torchvision's ResNet keys -> ours: conv1 and bn1 go to every stem, the classifier is left behind."""
     out = {}
     for key, value in state_dict.items():
         head, _, rest = key.partition('.')
         if head in ('conv1', 'bn1'):
-            out[f'stem.visible.{key}'] = value
-            out[f'stem.infrared.{key}'] = value
+            for stem in stems:
+                out[f'stem.{stem}.{key}'] = value
         elif head.startswith('layer'):
             out[f'stages.{int(head[5:]) - 1}.{rest}'] = value
         elif head != 'fc':
@@ -171,7 +168,7 @@ def checkpoint_filter_fn(state_dict: Dict[str, torch.Tensor], model: nn.Module) 
     """
     state_dict = strip_wrappers(state_dict)
     own = model.state_dict()
-    if 'stem.visible.conv1.weight' in state_dict:
+    if 'stem.visible.conv1.weight' in state_dict or 'stem.shared.conv1.weight' in state_dict:
         check_keys(state_dict, own, optional=('head.classifier.',), kind='FDNM checkpoint')
         return state_dict
     if 'conv1.weight' not in state_dict or not any(key.startswith('layer1.') for key in state_dict):
@@ -179,8 +176,9 @@ def checkpoint_filter_fn(state_dict: Dict[str, torch.Tensor], model: nn.Module) 
             f'The file holds neither an FDNM nor a ResNet: it has no "stem.visible.conv1.weight" and no '
             f'"conv1.weight" with "layer1.*". It begins with {sorted(state_dict)[:5]}. Give a checkpoint of '
             f'{type(model).__name__} or of the ResNet it is built on.')
-    mapped = _from_resnet(state_dict)
-    kept = len(model.stages) if isinstance(model, FDNM) else 4
+    assert isinstance(model, FDNM)
+    mapped = _from_resnet(state_dict, [name for name, _ in model.stem.named_children()])
+    kept = len(model.stages)
     mapped = {k: v for k, v in mapped.items() if not k.startswith('stages.') or int(k.split('.')[1]) < kept}
     added = ('.agp.', 'pool.agp.', 'anm.', 'final_norm.', 'head.')
     backbone = {k: v for k, v in own.items() if not any(k.startswith(a) or a in k for a in added)}

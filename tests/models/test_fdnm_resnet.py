@@ -255,6 +255,23 @@ def test_imagenet_backbone_goes_to_both_stems(tmp_path, kwargs):
     assert stem.visible.conv1.weight.data_ptr() != stem.infrared.conv1.weight.data_ptr()
 
 
+@pytest.mark.parametrize('in_chans', [3, 1])
+def test_imagenet_backbone_with_one_stem(tmp_path, images, in_chans):
+    file, state = resnet_file(tmp_path)
+    model = create(
+        pretrained=True, pretrained_cfg_overlay=dict(file=str(file)), two_stream=False, in_chans=in_chans).eval()
+    expected = state['conv1.weight'] if in_chans == 3 else state['conv1.weight'].sum(dim=1, keepdim=True)
+    assert [name for name, _ in model.stem.named_children()] == ['shared']
+    torch.testing.assert_close(model.stem.shared.conv1.weight, expected)
+    with torch.no_grad():
+        outputs = [model(images[:, :in_chans], modality) for modality in (None, 'visible', 'infrared', MODALITY)]
+    assert all(torch.equal(output, outputs[0]) for output in outputs)
+    torch.save(model.state_dict(), tmp_path / 'model.pth')
+    with pytest.raises(RuntimeError, match=r'missing.*not known to the model: stem\.shared'):
+        create(in_chans=in_chans, pretrained=True, pretrained_cfg_overlay=dict(
+            file=str(tmp_path / 'model.pth'), num_classes=7, input_size=(in_chans, 384, 192)))
+
+
 def test_incomplete_backbone_is_refused(tmp_path):
     file, _ = resnet_file(tmp_path, layer3=None)
     with pytest.raises(RuntimeError, match='ResNet checkpoint.*missing: stages.2'):
