@@ -45,8 +45,10 @@ def main() -> None:
     dataset = create_dataset(config.dataset, config.root, **config.options)
     if config.hold_out:
         dataset = hold_out(dataset, config.hold_out)
-    items = ImageItems(dataset.test, dataset, build_test_transform(config.height, config.width))
     model = timm.create_model(f'local-dir:{args.run_dir / "hub"}', pretrained=True).eval()
+    form = {name: model.pretrained_cfg[name] for name in ('mean', 'std')}
+    items = ImageItems(dataset.test, dataset, build_test_transform(
+        config.height, config.width, config.margin, model.in_chans, **form))
     notes: dict = {}
     watch(model, notes)
     pooled = []

@@ -37,13 +37,16 @@ class ModelConfig(_Section):
     anm_residual: bool = True
     final_norm: bool = Field(False, description='without ANM, its BatchNorm2d alone: the control')
     init: Literal['identity', 'paper'] = 'identity'
-    num_parts: int = Field(4, ge=0)
     global_head: bool = True
     embedding: Literal['all', 'global'] = 'all'
-    last_stride: Literal[1, 2] = 1
-    num_stages: int = Field(4, ge=1, le=4)
     drop_rate: float = Field(0., ge=0, lt=1)
-    drop_path_rate: float = Field(0., ge=0, lt=1)
+    two_stream: bool = Field(True, description='a stem for each modality; false: one for both')
+    # null: the model's own default; not every model has each of them
+    num_parts: Optional[int] = Field(None, ge=0, description='stripes; 4 on the ResNets, 0 on LightCNN')
+    global_pool: Optional[str] = Field(None, description="avg on the ResNets; LightCNN's own is fc")
+    last_stride: Optional[Literal[1, 2]] = Field(None, description='of the ResNets: 1')
+    num_stages: Optional[int] = Field(None, ge=1, le=4, description='of the ResNets: 4')
+    drop_path_rate: Optional[float] = Field(None, ge=0, lt=1, description='of the ResNets: 0')
 
 
 class DataConfig(_Section):
@@ -55,6 +58,8 @@ class DataConfig(_Section):
         0, description='evaluate on every so-maniest training scene, held out; 0: on the test set')
     height: int = Field(384, ge=8)
     width: int = Field(192, ge=8)
+    margin: int = Field(
+        0, ge=0, description='images come larger by that much; training takes a random crop, evaluation the centre')
     num_ids: int = Field(6, ge=2, description='identities of a batch')
     num_instances: int = Field(4, ge=1, description='images of an identity and modality in a batch')
     batch_size_test: int = Field(64, ge=1)
@@ -92,7 +97,7 @@ class TrainConfig(_Section):
     """How long, and what is looked at on the way."""
     epochs: int = Field(150, ge=0)
     eval_freq: int = Field(-1, description='epochs between evaluations, -1: at the end only')
-    best_by: Literal['R1', 'R5', 'R10', 'R20', 'mAP', 'mINP'] = Field(
+    best_by: Literal['R1', 'R5', 'R10', 'R20', 'mAP', 'mINP', 'VR@FAR=1%', 'VR@FAR=0.1%', 'VR@FAR=0.01%'] = Field(
         'R1', description='metric of the first setting that tells the best checkpoint')
     seed: int = Field(0, ge=0)
     amp: Literal['none', 'bf16'] = Field('none', description='train under autocast; spectra and losses stay in float32')

@@ -1,14 +1,14 @@
 """A run's folder: made, trained into, continued, and known to be whole."""
 from pathlib import Path
-from typing import Optional, Union
+from typing import Any, Dict, Optional, Union
 
-from .config import Config
+from .config import Config, DataConfig
 from .data import CrossModalityDataset
 from .engine import FDNMEngine, build_engine
 from .hub import save_pretrained
 from .plots import plot_training, save_figure, save_ranked
 
-__all__ = ['finish_run', 'is_finished', 'new_run_folder', 'train_run']
+__all__ = ['config_of', 'finish_run', 'is_finished', 'new_run_folder', 'train_run']
 
 _LAST_WRITTEN = Path('hub') / 'config.json'
 
@@ -21,6 +21,15 @@ def new_run_folder(config: Config, given: Optional[Path]) -> Path:
             f'"{folder}" holds a run already. Continue it with `fdnm train --resume {folder}`, give another '
             f'--save-dir, or remove that folder.')
     return folder
+
+
+def config_of(folder: Path) -> Path:
+    """The configuration's file in a run's folder; raises FileNotFoundError where there is no run."""
+    file = folder / 'config.yaml'
+    if not file.exists():
+        raise FileNotFoundError(
+            f'"{folder}" is no run: it has no config.yaml. Give a folder that `fdnm train` left.')
+    return file
 
 
 def is_finished(folder: Path) -> bool:
@@ -43,6 +52,13 @@ def train_run(
     return engine
 
 
+def _preprocessing(engine: FDNMEngine, config: DataConfig) -> Dict[str, Any]:
+    """What timm needs to prepare images as the evaluation does."""
+    return dict(
+        input_size=(engine.model.in_chans, config.height, config.width),
+        crop_pct=config.height / (config.height + config.margin))
+
+
 def finish_run(engine: FDNMEngine, config: Config, folder: Path) -> None:
     """Write the pictures and the trained model in Hub format."""
     if engine.history:
@@ -54,5 +70,5 @@ def finish_run(engine: FDNMEngine, config: Config, folder: Path) -> None:
     engine.model.set_metric_training(False)
     save_pretrained(
         engine.model, folder / _LAST_WRITTEN.parent,
-        data_config=dict(input_size=(3, config.data.height, config.data.width)),
+        data_config=_preprocessing(engine, config.data),
         details={'dataset': config.data.dataset, 'results': engine.results})

@@ -6,7 +6,7 @@ import yaml
 
 import fdnm_timm
 from fdnm_timm.config import Config, ConfigError, load_config, recipe_path
-from fdnm_timm.engine.build import build_optimizer, build_scheduler, lr_factor
+from fdnm_timm.engine.build import build_model, build_optimizer, build_scheduler, lr_factor
 
 RECIPES = sorted((Path(fdnm_timm.__file__).parent / 'configs').glob('*.yaml'))
 
@@ -27,8 +27,10 @@ def test_defaults_are_the_papers():
     config = load_config()
     assert config == Config()
     assert config.model.name == 'fdnm_resnet50' and config.model.pretrained
-    assert config.model.agp_stages == (1, 2) and config.model.anm and config.model.num_parts == 4
-    assert config.model.global_head and config.model.last_stride == 1 and config.model.num_stages == 4
+    assert config.model.agp_stages == (1, 2) and config.model.anm and config.model.global_head
+    model = build_model(config.model.model_copy(update={'name': 'fdnm_resnet18', 'pretrained': False}), 4)
+    args = model.constructor_args
+    assert (args['num_parts'], args['last_stride'], args['num_stages'], args['drop_path_rate']) == (4, 1, 4, 0)
     assert (config.data.height, config.data.width) == (384, 192)
     assert (config.data.num_ids, config.data.num_instances) == (6, 4)
     assert (config.loss.lambda_tri, config.loss.lambda_cnm, config.loss.margin_cnm) == (1.0, 0.5, 0.2)
@@ -64,14 +66,16 @@ def test_learning_rate_without_warm_up():
 
 @pytest.mark.parametrize(('pretrained', 'scale', 'expected'), [(True, None, 0.1), (False, None, 1), (True, 0.3, 0.3)])
 def test_learning_rate_of_the_backbone(pretrained, scale, expected):
-    model = torch.nn.ModuleDict({'stage1': torch.nn.Linear(2, 2), 'head': torch.nn.Linear(2, 2)})
+    model = torch.nn.ModuleDict({'stage1': torch.nn.Linear(2, 2), 'head': torch.nn.ModuleDict({
+        name: torch.nn.Linear(2, 2) for name in ('fc', 'neck', 'classifier')})})
     optim = load_config(base={'optim': {'backbone_lr_scale': scale}}).optim
     optimizer = build_optimizer(model, optim, pretrained)
     scheduler = build_scheduler(optimizer, optim)
     rate = {id(p): group['lr'] for group in optimizer.param_groups for p in group['params']}
-    assert len(rate) == 4
-    assert all(rate[id(p)] == pytest.approx(0.01 * expected) for p in model['stage1'].parameters())
-    assert all(rate[id(p)] == pytest.approx(0.01) for p in model['head'].parameters())
+    assert len(rate) == 8
+    for name, p in model.named_parameters():  # LightCNN's fc is the backbone's, and pretrained with it
+        fresh = name.startswith(('head.neck', 'head.classifier'))
+        assert rate[id(p)] == pytest.approx(0.01 * (1 if fresh else expected)), name
     optimizer.step()
     scheduler.step()
     assert [group['lr'] for group in optimizer.param_groups] == pytest.approx([0.02 * expected, 0.02])
@@ -219,3 +223,28 @@ def test_assignment_is_checked():
         config.optim.lr = -1
     with pytest.raises(ValueError):
         config.optim.lrr = 1
+
+
+def test_a_model_of_one_size_is_made_for_the_images():
+    config = load_config(settings=['model.name=fdnm_lightcnn29', 'model.pretrained=false', 'model.agp_stages=[]']).model
+    args = build_model(config, 3, (48, 64)).constructor_args
+    assert args['img_size'] == [48, 64] and args['num_parts'] == 0 and args['global_pool'] == 'fc'
+    assert build_model(config, 3).constructor_args['img_size'] == [128, 128]
+
+
+def test_an_argument_that_the_model_lacks_is_refused():
+    config = load_config(settings=['model.name=fdnm_lightcnn29', 'model.pretrained=false', 'model.last_stride=2']).model
+    with pytest.raises(TypeError, match='last_stride'):
+        build_model(config, 3)
+
+
+def test_pretrained_without_weights_names_the_key_to_set():
+    config = load_config(settings=['model.name=fdnm_lightcnn29']).model
+    with pytest.raises(ValueError, match=r'model\.checkpoint'):
+        build_model(config, 3)
+
+
+def test_unknown_model_is_named_with_the_nearest():
+    config = load_config(settings=['model.name=fdnm_resnet500']).model
+    with pytest.raises(ValueError, match='did you mean "fdnm_resnet50"|did you mean \'fdnm_resnet50\''):
+        build_model(config, 3)

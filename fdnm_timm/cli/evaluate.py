@@ -9,6 +9,7 @@ import torch
 from ..config import load_config
 from ..engine import BEST, LAST, build_engine, read_checkpoint, write_outcomes
 from ..files import write_json
+from ..runs import config_of
 from ._options import add_config_options, read_config
 
 __all__ = ['add_parser', 'run']
@@ -33,10 +34,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    saved = args.run_dir / 'config.yaml'
-    if not saved.exists():
-        raise FileNotFoundError(
-            f'"{args.run_dir}" is no run: it has no config.yaml. Give a folder that `fdnm train` left.')
+    saved = config_of(args.run_dir)
     args.config = args.config or saved
     config = read_config(args)
     config = load_config(

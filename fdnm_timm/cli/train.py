@@ -3,7 +3,7 @@ import argparse
 from pathlib import Path
 
 from ..config import Config
-from ..runs import is_finished, new_run_folder, train_run
+from ..runs import config_of, is_finished, new_run_folder, train_run
 from ..studies import ROWS
 from ._options import add_config_options, read_config
 
@@ -32,12 +32,9 @@ def _config_to_resume(args: argparse.Namespace) -> Config:
         raise ValueError(
             f'--resume takes the run\'s own config, so it does not go with {", ".join(given)}. --root may be given, '
             f'where the data have moved.')
-    if not (args.resume / 'config.yaml').exists():
-        raise FileNotFoundError(
-            f'"{args.resume}" is no run: it has no config.yaml. Give a folder that `fdnm train` left.')
+    args.config = config_of(args.resume)
     if is_finished(args.resume):
         raise FileExistsError(f'The run in "{args.resume}" is finished: there is nothing to continue.')
-    args.config = args.resume / 'config.yaml'
     return read_config(args)
 
 

@@ -2,7 +2,7 @@
 import os
 import warnings
 from pathlib import Path
-from typing import ClassVar, Dict, List, Sequence, Tuple, Union
+from typing import ClassVar, Dict, List, Optional, Sequence, Tuple, Union
 
 from PIL import Image
 
@@ -54,6 +54,8 @@ class CrossModalityDataset:
     folders: ClassVar[Sequence[str]] = ()  # names of the data set's folder inside `root`
     marker: ClassVar[str] = ''  # what lies in the data set's folder
     published: ClassVar[Dict[str, int]] = {}  # what `counts` gives for the whole data set
+    # of a data set that is split several times, with a model for each: the constructor's argument, and its values
+    splits: ClassVar[Optional[Tuple[str, Sequence[int]]]] = None
 
     train: List[Record]
     query: List[Record]

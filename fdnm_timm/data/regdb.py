@@ -5,7 +5,7 @@ Paper: Person Recognition System Based on a Combination of Body Images from Visi
 Layout: idx/{train,test}_{visible,thermal}_{1..10}.txt with lines 'Visible/285/name.bmp 0', and the images they name.
 """
 import os
-from typing import ClassVar, Dict, List, Sequence, Union
+from typing import ClassVar, Dict, List, Optional, Sequence, Tuple, Union
 
 from ._lists import EntryList, check_same_pids, locate, person_of, read_entries
 from .base import INFRARED, VISIBLE, CrossModalityDataset, DatasetError, Record
@@ -28,6 +28,7 @@ class RegDB(CrossModalityDataset):
     name = 'regdb'
     folders = ('RegDB', 'regdb')
     marker = 'idx'
+    splits: ClassVar[Optional[Tuple[str, Sequence[int]]]] = ('trial', range(1, NUM_TRIALS + 1))
     published: ClassVar[Dict[str, int]] = {
         'train ids': 206, 'train visible': 2060, 'train infrared': 2060,
         'test ids': 206, 'test visible': 2060, 'test infrared': 2060,

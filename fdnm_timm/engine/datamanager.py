@@ -4,6 +4,7 @@ import io
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 import torch
+from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
 from ..data import (
     CrossModalityDataset,
@@ -58,6 +59,10 @@ class CrossModalityDataManager(DataManager):
             flip: float = 0.5,
             grayscale: float = 0.5,
             erasing: float = 0.5,
+            margin: int = 0,
+            channels: int = 3,
+            mean: Sequence[float] = IMAGENET_DEFAULT_MEAN,
+            std: Sequence[float] = IMAGENET_DEFAULT_STD,
             seed: int = 0,
             held_out: int = 0,
             options: Optional[Dict[str, Any]] = None,
@@ -74,10 +79,14 @@ class CrossModalityDataManager(DataManager):
             num_instances: Images K of an identity and modality in a batch.
             batch_size_test: Images of an evaluation batch.
             workers: Loader processes, 0 for none.
-            pad: Margin in pixels of the random crop.
+            pad: Black margin in pixels of the random crop.
             flip: Probability of a flip.
             grayscale: Probability that a training image loses its colours.
             erasing: Probability that a rectangle is erased.
+            margin: As for `build_train_transform`, as are the following three.
+            channels: 3 or 1, of the model's images.
+            mean: Subtracted from the channels.
+            std: Divides the channels.
             seed: Of the batches and the augmentation.
             held_out: Evaluate on every so-maniest training scene, held out; 0 evaluates on the test set.
             options: Further arguments of the data sets' classes.
@@ -94,8 +103,9 @@ class CrossModalityDataManager(DataManager):
         self.workers = workers
         self.seed = seed
         self.batch_size_test = batch_size_test
-        self.transform_tr = build_train_transform(height, width, pad, flip, grayscale, erasing)
-        self.transform_te = build_test_transform(height, width)
+        form: Dict[str, Any] = dict(height=height, width=width, margin=margin, channels=channels, mean=mean, std=std)
+        self.transform_tr = build_train_transform(pad=pad, flip=flip, grayscale=grayscale, erasing=erasing, **form)
+        self.transform_te = build_test_transform(**form)
 
         ready = {d.name: d for d in [*self._list(sources), *self._list(targets)] if isinstance(d, CrossModalityDataset)}
         self.datasets: Dict[str, CrossModalityDataset] = {}

@@ -13,7 +13,7 @@ from ..reported import reported
 from ._torchreid import Engine
 from .checkpoint import BEST, LAST, load_into, read_checkpoint, require_space, write_checkpoint
 from .environment import describe_environment
-from .evaluation import Outcomes, RankedLists, evaluate_setting, needed_records
+from .evaluation import Outcomes, RankedLists, evaluate_setting, metrics_of, needed_records
 from .results import format_results, write_outcomes
 
 __all__ = ['FDNMEngine']
@@ -27,8 +27,9 @@ class FDNMEngine(Engine):
     galleries once and follows the benchmark's protocol; and what torchreid 0.2.5 and 1.4 get wrong here (frozen
     parameters, checkpoints without a scheduler, the sampler's epoch, runs that cannot be continued exactly).
 
-    After `run` or `test`, `results[target][setting]` holds R1, R5, R10, R20, mAP and mINP in percent, as means over the
-    trials, with 'std' (population) and 'trials'; `outcomes` what became of every query, and `ranked` the first places.
+    After `run` or `test`, `results[target][setting]` holds R1, R5, R10, R20, mAP and mINP, for faces VR@FAR=1% and the
+    like too, in percent, as means over the trials, with 'std' (population) and 'trials'; `outcomes` what became of
+    every query, and `ranked` the first places.
     """
 
     model: Any  # a module, of which mypy would know too little
@@ -304,7 +305,7 @@ class FDNMEngine(Engine):
             self._evaluate_target(name, self._with_needed(ranks), rerank, flip, visrank_topk)
             if self.writer is not None:
                 for setting, result in self.results[name].items():
-                    for metric in ('R1', 'mAP', 'mINP'):
+                    for metric in metrics_of(result):
                         self.writer.add_scalar(f'Test/{name}/{setting}/{metric}', result[metric], self.epoch)
             print(format_results(name, self.results[name]))
             if visrank:

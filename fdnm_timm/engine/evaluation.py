@@ -5,11 +5,11 @@ import numpy as np
 import torch
 
 from ..data import Record
-from ..metrics import QueryRanks, cosine_distances, rank_queries, retrieve
+from ..metrics import QueryRanks, cosine_distances, rank_queries, retrieve, verification
 from ..protocols import Setting, Trial
 from ._torchreid import re_ranking
 
-__all__ = ['Outcomes', 'RankedLists', 'evaluate_setting', 'needed_records']
+__all__ = ['Outcomes', 'RankedLists', 'evaluate_setting', 'metrics_of', 'needed_records']
 
 
 class RankedLists(NamedTuple):
@@ -20,11 +20,16 @@ class RankedLists(NamedTuple):
 
 
 class Outcomes(NamedTuple):
-    """What became of every query of a setting, for intervals and paired comparisons; T trials."""
+    """What became of every query of a setting, for intervals and paired comparisons; T trials, F false accept rates."""
     pids: np.ndarray  # (Q,)
     first: np.ndarray  # (T, Q) place of the first match from 0, -1 without a match
     ap: np.ndarray  # (T, Q) average precision, NaN without a match
     inp: np.ndarray  # (T, Q) inverse negative penalty, NaN without a match
+    verified: np.ndarray = np.empty(0, dtype=str)  # (F,) names such as 'VR@FAR=1%'
+    # (T, F, Q) accepted genuine pairs of a query over the mean number of genuine pairs, so that their mean is VR; NaN
+    # without a match
+    accepted: np.ndarray = np.empty((0, 0, 0))
+    roc: np.ndarray = np.empty((3, 0))  # (3, P) FAR, TPR and threshold of the first trial
 
 
 def needed_records(settings: Sequence[Setting]) -> List[Record]:
@@ -73,6 +78,43 @@ def _summary(ranks: Sequence[int], outcome: QueryRanks) -> Dict[str, float]:
     }
 
 
+def vr_name(far: float) -> str:
+    """What tables call a verification rate: 'VR@FAR=0.1%' for 0.001."""
+    return f'VR@FAR={100 * far:g}%'
+
+
+def metrics_of(result: Mapping[str, Any]) -> List[str]:
+    """Names of a result's figures, in the order of a table."""
+    return [
+        *(name for name in result if name[0] == 'R' and name[1:].isdigit()), 'mAP', 'mINP',
+        *(name for name in result if name.startswith('VR@FAR=')),
+    ]
+
+
+class _Verified(NamedTuple):
+    """Verification of one trial."""
+    figures: Dict[str, Any]  # rates in percent and what they rest on, as JSON values
+    warnings: List[str]
+    accepted: np.ndarray  # (F, Q) and
+    roc: np.ndarray  # (3, P), as in `Outcomes`
+
+
+def _verify(distmat: torch.Tensor, q_pids: np.ndarray, g_pids: np.ndarray, fars: Sequence[float]) -> _Verified:
+    similarity = 1 - distmat
+    result = verification(similarity, q_pids, g_pids, fars)
+    genuine = torch.from_numpy(q_pids[:, None] == g_pids)
+    pairs = genuine.sum(dim=1).numpy()
+    accepted = np.stack([
+        ((similarity >= threshold) & genuine).sum(dim=1).numpy() for threshold in result.thresholds.values()])
+    figures = {
+        **{vr_name(far): 100 * vr for far, vr in result.vr.items()},
+        'thresholds': {vr_name(far): threshold for far, threshold in result.thresholds.items()},
+        'genuine_pairs': result.num_genuine, 'impostor_pairs': result.num_impostor,
+    }
+    return _Verified(
+        figures, result.warnings, np.where(pairs > 0, accepted / pairs[pairs > 0].mean(), np.nan), np.stack(result.roc))
+
+
 def evaluate_setting(
         setting: Setting,
         rows: Mapping[str, int],
@@ -92,15 +134,15 @@ def evaluate_setting(
         top: Places kept for pictures.
 
     Returns:
-        The result as JSON values (R1, ..., mAP and mINP in percent, means over the trials, 'std', their population
-        standard deviation, 'trials', each one, and what the protocol was); every query's outcome; and the first places
-        of the first trial.
+        The result as JSON values (R1, ..., mAP, mINP and the VR@FAR of the setting's `fars` in percent, means over the
+        trials, 'std', their population standard deviation, 'trials', each one, and what the protocol was); every
+        query's outcome; and the first places of the first trial.
 
     Raises:
         ValueError: No query of a trial has a match.
     """
     distances = _Distances(setting, rows, features)
-    trials, outcomes = [], []
+    trials, outcomes, verified = [], [], []
     for number, trial in enumerate(setting.trials):
         distmat = distances.reranked(trial) if rerank else distances.of(trial)
         (q_pids, q_camids), (g_pids, g_camids) = _labels(trial.query), _labels(trial.gallery)
@@ -112,20 +154,28 @@ def evaluate_setting(
                 f'{setting.name}, trial {number}: none of the {len(q_pids)} queries has a match among the '
                 f'{len(g_pids)} gallery images (rule {setting.rule!r}).')
         outcomes.append(outcome)
+        if setting.fars:
+            verified.append(_verify(distmat, q_pids, g_pids, setting.fars))
         trials.append({
-            **_summary(ranks, outcome),
+            **_summary(ranks, outcome), **(verified[-1].figures if verified else {}),
             'queries': len(q_pids), 'valid_queries': int(outcome.valid.sum()), 'gallery': len(g_pids),
         })
         if number == 0:
             lists = RankedLists(
                 trial.query, trial.gallery, retrieve(distmat=distmat, top=top, **labels))
             pids = q_pids
-    metrics = [*(f'R{r}' for r in ranks), 'mAP', 'mINP']
+    metrics = metrics_of(trials[0])
     result = {
         **{metric: float(np.mean([t[metric] for t in trials])) for metric in metrics},
         'std': {metric: float(np.std([t[metric] for t in trials])) for metric in metrics},
         'trials': trials,
         **{count: trials[0][count] for count in ('queries', 'valid_queries', 'gallery')},
         'rule': setting.rule, 'cmc': setting.cmc, **setting.variant, 'reranked': rerank,
+        'warnings': sorted({warning for of_trial in verified for warning in of_trial.warnings}),
     }
-    return result, Outcomes(pids, *(np.stack([getattr(o, f) for o in outcomes]) for f in ('first', 'ap', 'inp'))), lists
+    of_queries = Outcomes(pids, *(np.stack([getattr(o, f) for o in outcomes]) for f in ('first', 'ap', 'inp')))
+    if verified:
+        of_queries = of_queries._replace(
+            verified=np.array([vr_name(far) for far in setting.fars]),
+            accepted=np.stack([of_trial.accepted for of_trial in verified]), roc=verified[0].roc)
+    return result, of_queries, lists

@@ -6,32 +6,33 @@ import numpy as np
 
 from ..files import replacing
 from ..reported import SOURCE
-from .evaluation import Outcomes
+from .evaluation import Outcomes, metrics_of
 
 __all__ = ['format_results', 'read_outcomes', 'write_outcomes']
 
 
 def format_results(name: str, results: Mapping[str, Mapping[str, Any]]) -> str:
     """A target's results in percent; what the paper reports stands in columns of its own."""
-    first = next(iter(results.values()))
-    metrics = [m for m in first if m[0] == 'R' and m[1:].isdigit()] + ['mAP', 'mINP']
+    metrics = metrics_of(next(iter(results.values())))
     reported = [m for m in metrics if any(m in result.get('reported', ()) for result in results.values())]
     width = max(len(name), *(len(setting) for setting in results))
-    head = f'{name:<{width}}  ' + '  '.join(f'{metric:>6}' for metric in metrics)
+    head = f'{name:<{width}}  ' + '  '.join(f'{m:>6}' for m in metrics)
     lines = [head]
     if reported:
         span = len(head) - width - 2
         lines = [
             f'{"":<{width}}  {"measured":<{span}}  | reported ({SOURCE})',
-            head + '  | ' + '  '.join(f'{metric:>6}' for metric in reported),
+            head + '  | ' + '  '.join(f'{m:>6}' for m in reported),
         ]
     for setting, result in results.items():
-        line = f'{setting:<{width}}  ' + '  '.join(f'{result[metric]:6.2f}' for metric in metrics)
+        line = f'{setting:<{width}}  ' + '  '.join(f'{result[m]:{max(6, len(m))}.2f}' for m in metrics)
         if reported:
             values = result.get('reported', {})
-            line += '  | ' + '  '.join(f'{values[m]:6.1f}' if m in values else f'{"-":>6}' for m in reported)
+            cells = [f'{values[m]:.1f}' if m in values else '-' for m in reported]
+            line += '  | ' + '  '.join(f'{cell:>{max(6, len(m))}}' for cell, m in zip(cells, reported))
         lines.append(line + ''.join(f'  ({note})' for note in _notes(result)))
-    return '\n'.join(lines)
+    warnings = dict.fromkeys(warning for result in results.values() for warning in result.get('warnings', []))
+    return '\n'.join([*lines, *warnings])
 
 
 def _notes(result: Mapping[str, Any]) -> List[str]:
@@ -45,7 +46,7 @@ def _notes(result: Mapping[str, Any]) -> List[str]:
 def write_outcomes(path: Path, outcomes: Mapping[str, Mapping[str, Outcomes]]) -> None:
     """Every query's outcome, of [target][setting], as an .npz with keys 'target/setting/field'."""
     arrays = {
-        f'{target}/{setting}/{field}': value.astype(np.int32 if value.dtype.kind == 'i' else np.float32)
+        f'{target}/{setting}/{field}': value.astype({'i': np.int32, 'f': np.float32}.get(value.dtype.kind, value.dtype))
         for target, settings in outcomes.items() for setting, outcome in settings.items()
         for field, value in outcome._asdict().items()
     }

@@ -1,5 +1,5 @@
 """What a protocol is made of."""
-from typing import Any, List, Mapping, NamedTuple, Optional
+from typing import Any, List, Mapping, NamedTuple, Optional, Tuple
 
 from ..data import INFRARED, CrossModalityDataset, Record
 
@@ -23,6 +23,7 @@ class Setting(NamedTuple):
     cmc: str  # 'identity' or 'image', see `metrics.rank`
     variant: Mapping[str, Any] = {}  # what else tells this protocol from its relatives; written into the result
     reported: Optional[str] = None  # the paper's name of it, see `reported`
+    fars: Tuple[float, ...] = ()  # false accept rates at which pairs are verified, as with faces; see `verification`
 
 
 def both_directions(dataset: CrossModalityDataset) -> List[Setting]:

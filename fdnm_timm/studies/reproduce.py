@@ -3,8 +3,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 
 from ..config import Config, load_config, recipe_path
-from ..data import DATASETS, RegDB
-from ..data.regdb import NUM_TRIALS
+from ..data import DATASETS
 from ..runs import is_finished, train_run
 from .rows import ROWS, STUDIES
 
@@ -58,13 +57,13 @@ def plan(
         raise ValueError(f'{study} has no row {unknown[0]!r}. Its rows are {", ".join(STUDIES[study].rows)}.')
     if not seeds:
         raise ValueError('No seed was given: at least one run a row is needed.')
-    cls = DATASETS.get(dataset)
-    splits: List[Optional[int]] = [*range(1, NUM_TRIALS + 1)] if cls is not None and issubclass(cls, RegDB) else [None]
+    option, numbers = getattr(DATASETS.get(dataset), 'splits', None) or ('', [])
+    splits: List[Optional[int]] = [*numbers] or [None]
     jobs = []
     for seed in seeds:
         for split in splits:
             for row in rows or STUDIES[study].rows:
-                own = [f'train.seed={seed}', *([f'data.options.trial={split}'] if split is not None else [])]
+                own = [f'train.seed={seed}', *([f'data.options.{option}={split}'] if split is not None else [])]
                 jobs.append(Job(
                     row, seed, split, out / dataset / row / (f'split{split}-' * (split is not None) + f'seed{seed}'),
                     load_config(

@@ -24,6 +24,9 @@ _PLAIN = ('model.agp_stages=[]', 'model.anm=false')
 _BN = 'model.final_norm=true'
 _NO_CNM = 'base+local+agp+anm'
 
+FACES = 'lightcnn+agp+anm+cnm'  # which has no stripes
+_FACES_BN, _FACES_NO_CNM = 'lightcnn+bn', 'lightcnn+agp+anm'
+
 ROWS: Dict[str, Row] = {
     'base': Row((*_PLAIN, 'model.num_parts=0'), ('base+local',), {3: 'base'}),
     'local': Row((*_PLAIN, 'model.global_head=false'), ('base+local',), {3: 'local'}),
@@ -48,6 +51,17 @@ ROWS: Dict[str, Row] = {
     **{f'margin_cnm={value}': Row((f'loss.margin_cnm={value}',), (_NO_CNM,)) for value in (0.1, 0.4, 0.8)},
     # RoadScene's recipe gives L_cnm unit vectors; this is Eq. 7 as printed
     'cnm_normalize=false': Row(('loss.cnm_normalize=false',), (_NO_CNM, FULL)),
+    'lightcnn': Row(_PLAIN, (), {5: 'LightCNN-29'}),
+    _FACES_BN: Row((*_PLAIN, _BN), ('lightcnn',)),
+    'lightcnn+anm': Row(('model.agp_stages=[]', 'loss.lambda_cnm=0'), ('lightcnn', _FACES_BN)),
+    _FACES_NO_CNM: Row(('loss.lambda_cnm=0',), ('lightcnn', _FACES_BN)),
+    FACES: Row((), ('lightcnn', _FACES_BN, _FACES_NO_CNM), {5: 'FDNM'}),
+    **{
+        f'lightcnn+agp{stage}': Row((f'model.agp_stages=[{stage}]', 'model.anm=false'), ('lightcnn',))
+        for stage in range(5)
+    },
+    'lightcnn+agp12': Row(('model.anm=false',), ('lightcnn',)),
+    f'{FACES} avg': Row(('model.global_pool=avg',), (FACES,)),
 }
 
 STUDIES: Dict[str, Study] = {
@@ -57,6 +71,11 @@ STUDIES: Dict[str, Study] = {
         'base', 'local', 'base+local', 'base+local+bn', 'base+local+agp', 'base+local+bn+agp', 'base+local+anm',
         _NO_CNM, FULL), 3),
     'table4': Study('AGP after each block', ('base+local', *(f'base+local+agp{stage}' for stage in range(5))), 4),
+    'table5': Study('LightCNN-29 with the parts of the method, for faces', (
+        'lightcnn', _FACES_BN, 'lightcnn+anm', _FACES_NO_CNM, FACES), 5),
+    # which the paper leaves open
+    'faces': Study('Where AGP goes in LightCNN-29, and whether its fc is kept', (
+        'lightcnn', *(f'lightcnn+agp{stage}' for stage in range(5)), 'lightcnn+agp12', FACES, f'{FACES} avg')),
     'fig5': Study('The weight (0.5) and the margin (0.2) of L_cnm', (
         _NO_CNM, 'lambda_cnm=0.1', 'lambda_cnm=0.25', FULL, 'lambda_cnm=1.0',
         'margin_cnm=0.1', 'margin_cnm=0.4', 'margin_cnm=0.8', 'cnm_normalize=false')),

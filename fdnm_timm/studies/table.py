@@ -12,8 +12,6 @@ from .rows import ROWS, STUDIES
 
 __all__ = ['StudyResult', 'collect', 'format_study']
 
-METRICS = ('R1', 'mAP')
-
 
 class StudyResult(NamedTuple):
     """Everything that a study's table says, as JSON values; percent throughout."""
@@ -24,9 +22,19 @@ class StudyResult(NamedTuple):
     reported: Dict[str, Dict[str, Dict[str, float]]]  # [row][setting][metric], the paper's
 
 
+def _metrics(outcome: Outcomes) -> List[str]:
+    """What a table shows of a setting: the verification rates where there are some, as with faces, else mAP."""
+    return ['R1', *(outcome.verified.tolist() or ['mAP'])]
+
+
 def _per_query(outcome: Outcomes, metric: str) -> np.ndarray:
     """(Q,) in percent, the mean over the trials in which the query has a match; NaN where it has none in any."""
-    values = outcome.ap if metric == 'mAP' else np.where(outcome.first >= 0, outcome.first == 0, np.nan)
+    if metric == 'R1':
+        values = np.where(outcome.first >= 0, outcome.first == 0, np.nan)
+    elif metric == 'mAP':
+        values = outcome.ap
+    else:
+        values = outcome.accepted[:, outcome.verified.tolist().index(metric)]
     valid = ~np.isnan(values)
     count = valid.sum(axis=0)
     return 100 * np.where(valid, values, 0).sum(axis=0) / np.where(count, count, np.nan)
@@ -70,6 +78,7 @@ def collect(study: str, dataset: str, jobs: Sequence[Job]) -> StudyResult:
     odd = next((row for row, own in settings.items() if own != names), None)
     if odd is not None:
         raise ValueError(f'The rows were evaluated in different settings: {names}, but {odd!r} in {settings[odd]}.')
+    metrics = {name: _metrics(outcome) for name, outcome in next(iter(next(iter(runs.values())).values())).items()}
     measured: Dict[str, Any] = {}
     differences: List[Dict[str, Any]] = []
     for row, of_row in runs.items():
@@ -78,7 +87,7 @@ def collect(study: str, dataset: str, jobs: Sequence[Job]) -> StudyResult:
             control for control in ROWS[row].controls if control in runs and of_row.keys() & runs[control].keys()]
         differences += [{'row': row, 'to': control, **{name: {} for name in names}} for control in controls]
         for name in names:
-            for metric in METRICS:
+            for metric in metrics[name]:
                 values, pids, means = _values(of_row, name, metric)
                 interval = bootstrap(values, pids)
                 measured[row][name][metric] = {
@@ -125,15 +134,17 @@ def _span(figure: Mapping[str, Any]) -> str:
 
 def format_study(result: StudyResult) -> str:
     """Markdown: what was measured, each row against its control, and what the paper reports, in tables of their own."""
-    settings = list(next(iter(result.measured.values())))
-    columns = [f'{setting} {metric}' for setting in settings for metric in METRICS]
-    most = max(len(of[settings[0]]['R1']['runs']) for of in result.measured.values())
+    first = next(iter(result.measured.values()))
+    cells = [(setting, metric) for setting, figures in first.items() for metric in figures]
+    columns = [f'{setting} {metric}' for setting, metric in cells]
+    num_runs = {row: len(of[cells[0][0]]['R1']['runs']) for row, of in result.measured.items()}
+    most = max(num_runs.values())
     parts = [
         f'## {STUDIES[result.study].title}: measured on {result.dataset}',
         f'Percent; mean ± sample standard deviation over the runs (up to {most}), and in brackets the 95 % interval '
         f'when the test identities are drawn anew (identity bootstrap of the mean over the runs).',
         _markdown(['row', 'runs', *columns], [
-            [row, str(len(of[settings[0]]['R1']['runs'])), *(_cell(of[s][m]) for s in settings for m in METRICS)]
+            [row, str(num_runs[row]), *(_cell(of[s][m]) for s, m in cells)]
             for row, of in result.measured.items()]),
     ]
     if result.differences:
@@ -141,17 +152,17 @@ def format_study(result: StudyResult) -> str:
             'Against the rows that lack only what is asked about: differences over the seeds that both have, paired '
             'over the queries, with their 95 % intervals.',
             _markdown(['row', 'against', *columns], [
-                [of['row'], of['to'], *(_span(of[s][m]) for s in settings for m in METRICS)]
+                [of['row'], of['to'], *(_span(of[s][m]) for s, m in cells)]
                 for of in result.differences]),
         ]
     if not result.reported:
         parts.append(f'The paper ({SOURCE}) reports nothing on {result.dataset} that these rows could be held against.')
         return '\n\n'.join(parts)
-    shown = [s for s in settings if any(s in of for of in result.reported.values())]
+    shown = [(s, m) for s, m in cells if any(m in of.get(s, {}) for of in result.reported.values())]
     parts += [
         f'## Reported by the paper ({SOURCE}), not measured here',
-        _markdown(['row', *(f'{s} {m}' for s in shown for m in METRICS)], [
-            [row, *(f'{of[s][m]:.1f}' if m in of.get(s, {}) else '-' for s in shown for m in METRICS)]
+        _markdown(['row', *(f'{s} {m}' for s, m in shown)], [
+            [row, *(f'{of[s][m]:.1f}' if m in of.get(s, {}) else '-' for s, m in shown)]
             for row, of in result.reported.items()]),
     ]
     return '\n\n'.join(parts)

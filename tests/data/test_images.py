@@ -70,6 +70,37 @@ def test_test_transform_is_resizing_and_normalising(dataset):
     assert torch.allclose(found, torch.tensor(expected).permute(2, 0, 1).float(), atol=1e-6)
 
 
+@pytest.fixture(scope='module')
+def ramp() -> Image.Image:
+    """20 x 20 pixels, no two alike, of several colours."""
+    rows, columns = np.mgrid[:20, :20]
+    return Image.fromarray(np.stack([5 * rows, 5 * columns, rows + columns], axis=-1).astype(np.uint8))
+
+
+def test_margin_is_cut_off_at_random_or_all_around(ramp):
+    plain = dict(height=16, width=16, margin=4, mean=(0.,) * 3, std=(1.,) * 3)
+    whole = torch.tensor(np.asarray(ramp)).permute(2, 0, 1) / 255
+    torch.testing.assert_close(build_test_transform(**plain)(ramp), whole[:, 2:18, 2:18])
+    torch.manual_seed(0)
+    transform = build_train_transform(pad=0, flip=0, grayscale=0, erasing=0, **plain)
+    corners = set()
+    for _ in range(40):
+        crop = transform(ramp)
+        top, left = (round(255 * float(value) / 5) for value in crop[:2, 0, 0])
+        torch.testing.assert_close(crop, whole[:, top:top + 16, left:left + 16])
+        corners.add((top, left))
+    assert {top for top, _ in corners} == {left for _, left in corners} == set(range(5))
+
+
+def test_grey_images_have_one_channel(ramp):
+    form = dict(height=20, width=20, channels=1, mean=(0.,), std=(1.,))
+    grey = torch.tensor(np.asarray(ramp.convert('L')))[None] / 255
+    torch.testing.assert_close(build_test_transform(**form)(ramp), grey)
+    torch.testing.assert_close(build_train_transform(pad=0, flip=0, grayscale=1, erasing=0, **form)(ramp), grey)
+    with pytest.raises(ValueError, match='channels is 2'):
+        build_test_transform(**{**form, 'channels': 2})
+
+
 def test_without_a_transform_the_image_itself(dataset):
     image = ImageItems(dataset.train, dataset)[0]['img']
     assert isinstance(image, Image.Image) and image.mode == 'RGB' and image.size == (24, 48)

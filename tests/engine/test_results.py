@@ -28,15 +28,30 @@ def test_without_reported_numbers_there_are_no_such_columns():
     assert '|' not in text and 'reported' not in text and '(flipped images too)' in text
 
 
+def test_verification_rates_stand_in_the_table_under_their_names():
+    vr = {'VR@FAR=1%': 50., 'VR@FAR=0.01%': 7.5}
+    lines = format_results('oulu_casia', {'nir_to_vis': result(
+        10., **vr, reported={'R1': 100., 'VR@FAR=1%': 99.1}, warnings=['Too few impostor pairs.'])}).split('\n')
+    assert [part.split() for part in lines[1].split('|')] == [
+        ['oulu_casia', 'R1', 'R10', 'mAP', 'mINP', *vr], ['R1', 'VR@FAR=1%']]
+    assert [part.split() for part in lines[2].split('|')] == [
+        ['nir_to_vis', '10.00', '11.00', '12.00', '13.00', '50.00', '7.50'], ['100.0', '99.1']]
+    assert lines[1].rindex('%') == len(lines[2]) - 1 and lines[3:] == ['Too few impostor pairs.']
+
+
 def test_outcomes_round_trip(tmp_path):
     outcomes = {'a': {'x': Outcomes(
         np.array([5, 5, 9]), np.array([[0, 3, -1], [1, 0, -1]]), np.array([[1, .25, np.nan], [.5, 1, np.nan]]),
-        np.ones((2, 3)))}, 'b': {}}
+        np.ones((2, 3)), np.array(['VR@FAR=1%']), np.array([[[0, 1.5, np.nan]], [[.5, 1, np.nan]]]),
+        np.array([[0, 1], [.5, 1], [.9, -1]]))}, 'b': {}}
     write_outcomes(tmp_path / 'o.npz', outcomes)
     found = read_outcomes(tmp_path / 'o.npz')
     assert list(found) == ['a'] and list(found['a']) == ['x']
     for mine, its in zip(found['a']['x'], outcomes['a']['x'], strict=True):
-        np.testing.assert_allclose(mine, its)
+        if its.dtype.kind == 'U':
+            assert mine.tolist() == its.tolist()
+        else:
+            np.testing.assert_allclose(mine, its)
 
 
 def test_damaged_outcomes(tmp_path):

@@ -52,10 +52,33 @@ def test_rows_and_studies_name_what_exists():
         assert set(row.controls) <= set(ROWS) - {name}
 
 
+@pytest.mark.parametrize('row, agp, anm, norm', [
+    ('lightcnn', [], False, False),
+    ('lightcnn+bn', [], False, True),
+    ('lightcnn+anm', [], True, False),
+    ('lightcnn+agp+anm', [1, 2], True, False),
+    ('lightcnn+agp+anm+cnm', [1, 2], True, False),
+    ('lightcnn+agp+anm+cnm avg', [1, 2], True, False),
+    ('lightcnn+agp12', [1, 2], False, False),
+    *((f'lightcnn+agp{stage}', [stage], False, False) for stage in range(5)),
+])
+def test_a_row_for_faces_builds_what_its_name_says(row, agp, anm, norm):
+    config = load_config(settings=['model.name=fdnm_lightcnn29', 'model.pretrained=false', *ROWS[row].settings])
+    model = build_model(config.model, 4, (32, 32))
+    assert (model.anm is not None) == anm and isinstance(model.final_norm, torch.nn.BatchNorm2d) == norm
+    assert list(config.model.agp_stages) == agp and model.head.pool_type == ('avg' if row.endswith('avg') else 'fc')
+    assert (config.loss.lambda_cnm > 0 and anm) == ('cnm' in row)
+
+
 @pytest.mark.parametrize('table', [3, 4])
 def test_every_row_that_the_paper_reports_is_there(table):
     named = {ROWS[row].reported.get(table) for row in STUDIES[f'table{table}'].rows} - {None}
     assert named == {entry.method for entry in read_reported() if entry.table == table}
+
+
+def test_table_5_has_the_papers_own_rows():
+    named = {ROWS[row].reported.get(5) for row in STUDIES['table5'].rows} - {None}
+    assert named == {'LightCNN-29', 'FDNM'}  # the others are other methods
 
 
 @pytest.mark.parametrize('dataset', ['sysu_mm01', 'regdb', 'llcm'])

@@ -10,9 +10,9 @@ from fdnm_timm.studies import collect, format_study, plan
 PIDS = np.repeat(np.arange(20), 3)
 
 
-def finish(job, first, ap, settings=('all_search_single_shot',), reported_as=('all',), pids=PIDS) -> None:
+def finish(job, first, ap, settings=('all_search_single_shot',), reported_as=('all',), pids=PIDS, **more) -> None:
     job.folder.mkdir(parents=True)
-    outcome = Outcomes(pids, first, ap, np.ones_like(ap))
+    outcome = Outcomes(pids, first, ap, np.ones_like(ap), **more)
     write_outcomes(job.folder / 'outcomes.npz', {'sysu_mm01': {setting: outcome for setting in settings}})
     (job.folder / 'results.json').write_text(json.dumps({'results': {'sysu_mm01': {
         setting: {'reported_as': protocol} for setting, protocol in zip(settings, reported_as)}}}))
@@ -86,6 +86,28 @@ def test_rows_of_different_settings_are_refused(tmp_path):
     finish(jobs[1], zeros.astype(int), zeros, ('b',), (None,))
     with pytest.raises(ValueError, match='different settings'):
         collect('table3', 'sysu_mm01', jobs)
+
+
+def test_faces_are_verified(tmp_path):
+    """Table 5: rank-1 and VR@FAR beside what the paper reports of the same rows."""
+    jobs = plan('table5', 'oulu_casia', 'anywhere', tmp_path, seeds=(0, 1), rows=('lightcnn', 'lightcnn+agp+anm+cnm'))
+    names = np.array(['VR@FAR=1%', 'VR@FAR=0.1%'])
+    for job in jobs:
+        rng = np.random.default_rng(job.seed)
+        accepted = rng.random((1, 2, len(PIDS))) + 0.1 * (job.row != 'lightcnn')
+        first = np.zeros((1, len(PIDS)), dtype=int)
+        finish(job, first, first + 1., ('nir_to_vis',), ('nir_to_vis',), verified=names, accepted=accepted)
+    result = collect('table5', 'oulu_casia', jobs)
+    figures = result.measured['lightcnn']['nir_to_vis']
+    assert list(figures) == ['R1', 'VR@FAR=1%', 'VR@FAR=0.1%']
+    for place, name in enumerate(names):
+        expected = [100 * np.random.default_rng(seed).random((1, 2, len(PIDS)))[0, place].mean() for seed in (0, 1)]
+        assert figures[name]['runs'] == pytest.approx(expected, abs=1e-3)
+        assert result.differences[0]['nir_to_vis'][name]['mean'] == pytest.approx(10, abs=1e-3)
+    assert result.reported['lightcnn']['nir_to_vis'] == {'R1': 100, 'VR@FAR=1%': 97.9, 'VR@FAR=0.1%': 87.0}
+    text = format_study(result)
+    assert '| lightcnn+agp+anm+cnm | 100.0 | 99.1 | 92.2 |' in text.split('## Reported')[1]
+    assert 'mAP' not in text
 
 
 def test_a_row_is_held_against_each_of_its_controls(tmp_path):
