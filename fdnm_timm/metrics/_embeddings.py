@@ -1,10 +1,10 @@
 """Input as tensors, and cosines that do not depend on how they are computed."""
-from typing import Any, Optional
+from typing import Any, Optional, Tuple
 
 import numpy as np
 import torch
 
-__all__ = ['MAX_EMBEDDINGS', 'as_tensor', 'cosine_distances', 'cosines', 'unit_rows']
+__all__ = ['MAX_EMBEDDINGS', 'as_tensor', 'cosine_distances', 'cosines', 'read_embeddings', 'unit_rows']
 
 # values of the queries' embeddings that are in float64 at a time
 MAX_EMBEDDINGS = 1 << 23
@@ -18,6 +18,20 @@ def as_tensor(name: str, value: Any, length: Optional[int] = None) -> torch.Tens
     if length is not None and tuple(tensor.shape) != (length,):
         raise ValueError(f'{name} has shape {list(tensor.shape)}, but [{length}] is expected, one value an image.')
     return tensor
+
+
+def read_embeddings(query: Any, gallery: Any) -> Tuple[torch.Tensor, torch.Tensor]:
+    """Both as tensors (Q, D) and (G, D); raises ValueError where they do not fit or are not finite."""
+    query, gallery = as_tensor('query', query), as_tensor('gallery', gallery)
+    if query.ndim != 2 or gallery.ndim != 2 or query.shape[1] != gallery.shape[1]:
+        raise ValueError(
+            f'query has shape {list(query.shape)} and gallery {list(gallery.shape)}, but (Q, D) and (G, D) are '
+            f'expected.')
+    for name, value in (('query', query), ('gallery', gallery)):
+        # the extremes of values with a NaN are NaN, and take no memory
+        if value.numel() and not bool(torch.isfinite(torch.stack(value.aminmax())).all()):
+            raise ValueError(f'{name} holds NaN or infinite embeddings: nothing can be compared by them.')
+    return query, gallery
 
 
 def unit_rows(embeddings: torch.Tensor) -> torch.Tensor:

@@ -5,7 +5,7 @@ from typing import Any, Dict, Iterator, NamedTuple, Optional, Tuple
 import numpy as np
 import torch
 
-from ._embeddings import MAX_EMBEDDINGS, as_tensor, cosines, unit_rows
+from ._embeddings import MAX_EMBEDDINGS, as_tensor, cosines, read_embeddings, unit_rows
 
 __all__ = ['RULES', 'QueryRanks', 'RankResult', 'rank', 'rank_queries', 'retrieve']
 
@@ -104,15 +104,7 @@ def _check(
         if distmat.numel() and distmat.is_floating_point() and bool(torch.isnan(distmat.amax())):
             raise ValueError('distmat holds NaN: nothing can be ranked by it.')
     else:
-        query, gallery = as_tensor('query', query), as_tensor('gallery', gallery)
-        if query.ndim != 2 or gallery.ndim != 2 or query.shape[1] != gallery.shape[1]:
-            raise ValueError(
-                f'query has shape {list(query.shape)} and gallery {list(gallery.shape)}, but (Q, D) and (G, D) are '
-                f'expected.')
-        for name, value in (('query', query), ('gallery', gallery)):
-            # the extremes of values with a NaN are NaN, and take no memory
-            if value.numel() and not bool(torch.isfinite(torch.stack(value.aminmax())).all()):
-                raise ValueError(f'{name} holds NaN or infinite embeddings: nothing can be ranked by them.')
+        query, gallery = read_embeddings(query, gallery)
         num_query, num_gallery = len(query), len(gallery)
         device = query.device
         chunk = min(_MAX_DISTANCES // max(1, num_gallery), MAX_EMBEDDINGS // max(1, query.shape[1]))

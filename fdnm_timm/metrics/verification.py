@@ -5,7 +5,7 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tu
 import numpy as np
 import torch
 
-from ._embeddings import MAX_EMBEDDINGS, as_tensor, cosines, unit_rows
+from ._embeddings import MAX_EMBEDDINGS, as_tensor, cosines, read_embeddings, unit_rows
 
 __all__ = ['ROC', 'VerificationResult', 'verification']
 
@@ -81,14 +81,7 @@ def _check(similarity: Any, q_pids: Any, g_pids: Any, query: Any, gallery: Any, 
         if similarity.numel() and not bool(torch.isfinite(torch.stack(similarity.aminmax())).all()):
             raise ValueError('similarity holds NaN or infinite values: no threshold can be set by them.')
     else:
-        query, gallery = as_tensor('query', query), as_tensor('gallery', gallery)
-        if query.ndim != 2 or gallery.ndim != 2 or query.shape[1] != gallery.shape[1]:
-            raise ValueError(
-                f'query has shape {list(query.shape)} and gallery {list(gallery.shape)}, but (Q, D) and (G, D) are '
-                f'expected.')
-        for name, value in (('query', query), ('gallery', gallery)):
-            if value.numel() and not bool(torch.isfinite(torch.stack(value.aminmax())).all()):
-                raise ValueError(f'{name} holds NaN or infinite embeddings: no threshold can be set by them.')
+        query, gallery = read_embeddings(query, gallery)
         num_query, num_gallery = len(query), len(gallery)
         device, dtype = query.device, torch.float32
         chunk = min(_MAX_PAIRS // max(1, num_gallery), MAX_EMBEDDINGS // max(1, query.shape[1]))
