@@ -12,6 +12,7 @@ from timm.models import checkpoint_seq
 from timm.models._features import feature_take_indices
 
 from ..layers import AmplitudeGuidedPhase, AmplitudeNuancesMining, PartHead, TwoStream
+from ._intermediates import run_stages
 
 __all__ = ['FDNM', 'FDNMOutput']
 
@@ -217,22 +218,11 @@ class FDNM(nn.Module):
             The final features, as `forward_features` gives them, and the intermediates; or the intermediates only.
         """
         assert output_fmt in ('NCHW',), 'Output shape must be NCHW.'
-        intermediates = []
         take_indices, max_index = feature_take_indices(len(self.feature_info), indices)
-
-        x = self.stem(x, modality)
-        if 0 in take_indices:
-            intermediates.append(x)
-        x = self.pool(x)
         stages = list(self.stages)[:max_index] if stop_early else list(self.stages)
-        for i, stage in enumerate(stages):
-            if self.grad_checkpointing and not torch.jit.is_scripting():
-                x = checkpoint_seq(stage, x)
-            else:
-                x = stage(x)
-            if i + 1 in take_indices:
-                intermediates.append(x)
-
+        x, intermediates = run_stages(
+            self.stem(x, modality), self.pool, stages, take_indices,
+            self.grad_checkpointing and not torch.jit.is_scripting())
         if intermediates_only:
             return intermediates
         return (self._mine(x) if len(stages) == len(self.stages) else x), intermediates

@@ -21,6 +21,7 @@ from timm.models import (
 from timm.models._features import feature_take_indices
 
 from ._checkpoint import check_keys, strip_wrappers
+from ._intermediates import run_stages
 
 __all__ = ['LightCNN']
 
@@ -295,22 +296,11 @@ class LightCNN(nn.Module):
             The final features, as `forward_features` gives them, and the intermediates; or the intermediates only.
         """
         assert output_fmt in ('NCHW',), 'Output shape must be NCHW.'
-        intermediates = []
         take_indices, max_index = feature_take_indices(len(self.feature_info), indices)
-
-        x = self.stem(x)
-        if 0 in take_indices:
-            intermediates.append(x)
-        x = self.pool(x)
         stages = list(self.stages)[:max_index] if stop_early else list(self.stages)
-        for i, stage in enumerate(stages):
-            if self.grad_checkpointing and not torch.jit.is_scripting():
-                x = checkpoint_seq(stage, x)
-            else:
-                x = stage(x)
-            if i + 1 in take_indices:
-                intermediates.append(x)
-
+        x, intermediates = run_stages(
+            self.stem(x), self.pool, stages, take_indices,
+            self.grad_checkpointing and not torch.jit.is_scripting())
         if intermediates_only:
             return intermediates
         return x, intermediates
@@ -439,7 +429,7 @@ def _create_lightcnn(variant: str, pretrained: bool = False, **kwargs: Any) -> L
 def _cfg(url: str = '', **kwargs: Any) -> Dict[str, Any]:
     return {
         'url': url, 'num_classes': 80013, 'input_size': (1, 128, 128), 'pool_size': (8, 8), 'fixed_input_size': True,
-        'crop_pct': 1., 'interpolation': 'bilinear', 'mean': (0.,), 'std': (1.,),
+        'crop_pct': 128 / 144, 'interpolation': 'bilinear', 'mean': (0.,), 'std': (1.,),
         'first_conv': 'stem.filter', 'classifier': 'head.fc2',
         'paper_ids': 'arXiv:1511.02683',
         'paper_name': 'A Light CNN for Deep Face Representation with Noisy Labels',
