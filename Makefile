@@ -1,4 +1,4 @@
-#: make demo           set up, and run the main job on drawn people
+#: make demo           set up, and run the main job on drawn people; with REPO=org/name, publish and pull the model too
 #: make test           set up, and run lint, type checks and the tests
 #: make test-contract  all of timm's own model tests, for every model
 PYTHON ?= python3
@@ -20,7 +20,7 @@ setup: $(VENV)/.ready
 
 demo: setup
 	rm -rf demo
-	$(BIN)/fdnm demo --out demo
+	$(BIN)/fdnm demo --out demo $(if $(REPO),--repo $(REPO))
 
 lint: setup
 	$(BIN)/ruff check .

@@ -1,5 +1,4 @@
 """Write a model as timm and the Hub read it."""
-import hashlib
 import json
 import os
 import shutil
@@ -11,8 +10,12 @@ import torch
 from timm.models import save_for_hf
 
 from ..layers import MODALITIES
+from ..version import __version__
+from .folder import CONFIG, WEIGHTS, sha256
 
 __all__ = ['save_pretrained']
+
+_OF_THE_SOURCE = ('tag', 'license', 'origin_url')  # of the weights that a model started from, not of this one's
 
 
 def save_pretrained(
@@ -23,8 +26,10 @@ def save_pretrained(
 ) -> Path:
     """Write model.safetensors and config.json, which `timm.create_model('local-dir:FOLDER', pretrained=True)` loads.
 
-    timm records the arguments that were given to `create_model`; here every constructor argument is, so that a later
-    change of a default cannot change the model.
+    timm records the arguments that were given to `create_model`; here every constructor argument is ("model_args"), so
+    that a later change of a default cannot change the model. "pretrained_cfg" has the preprocessing: input_size (C, H,
+    W), mean, std, interpolation, crop_pct and crop_mode. "fdnm" has the modalities' numbers, the SHA-256 of the
+    weights, the version of this package, and `details`.
 
     Args:
         model: A model of this package.
@@ -34,6 +39,10 @@ def save_pretrained(
 
     Returns:
         The folder.
+
+    Raises:
+        ValueError: A key of `details` is one of those that are written anyway.
+        TypeError: A value of `details` is no JSON.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -42,13 +51,19 @@ def save_pretrained(
         save_for_hf(
             model, str(staging), model_args=getattr(model, 'constructor_args', {}), safe_serialization=True,
             data_config=data_config)
-        weights, config = staging / 'model.safetensors', staging / 'config.json'
+        weights, config = staging / WEIGHTS, staging / CONFIG
         values = json.loads(config.read_text())
-        values['fdnm'] = {
+        for key in _OF_THE_SOURCE:
+            values['pretrained_cfg'].pop(key, None)
+        own = {
+            'version': __version__,
             'modality': {name: number for number, name in enumerate(MODALITIES)},
-            'sha256': {weights.name: hashlib.sha256(weights.read_bytes()).hexdigest()},
-            **(details or {}),
+            'sha256': {weights.name: sha256(weights)},
         }
+        taken = sorted(own.keys() & (details or {}).keys())
+        if taken:
+            raise ValueError(f'details holds {taken}, which save_pretrained writes itself: give them other names.')
+        values['fdnm'] = {**own, **(details or {})}
         config.write_text(json.dumps(values, indent=2) + '\n')
         for file in (weights, config):
             os.replace(file, folder / file.name)

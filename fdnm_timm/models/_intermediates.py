@@ -11,7 +11,7 @@ __all__ = ['run_stages']
 def run_stages(
         x: torch.Tensor,
         pool: nn.Module,
-        stages: Sequence[nn.Sequential],
+        stages: Sequence[nn.Module],
         take_indices: Sequence[int],
         grad_checkpointing: bool = False,
 ) -> Tuple[torch.Tensor, List[torch.Tensor]]:

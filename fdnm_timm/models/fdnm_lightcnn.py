@@ -18,6 +18,7 @@ from timm.models import build_model_with_cfg, generate_default_cfgs, register_mo
 from ..layers import PartHead
 from ._checkpoint import check_keys, strip_wrappers
 from ._fdnm import FDNM
+from ._releases import release_cfgs
 from .lightcnn import (
     EMBEDDING,
     check_map_size,
@@ -206,7 +207,7 @@ def _create_fdnm_lightcnn(variant: str, pretrained: bool = False, **kwargs: Any)
 def _cfg(url: str = '', **kwargs: Any) -> Dict[str, Any]:
     return {
         'url': url, 'num_classes': 1000, 'input_size': (1, 128, 128), 'pool_size': (8, 8), 'fixed_input_size': True,
-        'crop_pct': 1., 'interpolation': 'bilinear', 'mean': (0.,), 'std': (1.,),
+        'crop_pct': 128 / 144, 'interpolation': 'bilinear', 'mean': (0.,), 'std': (1.,),
         'first_conv': ('stem.visible.filter', 'stem.infrared.filter'), 'classifier': 'head.classifier',
         'paper_ids': 'arXiv:2401.02162',
         'paper_name': 'Frequency Domain Nuances Mining for Visible-Infrared Person Re-identification',
@@ -217,6 +218,7 @@ def _cfg(url: str = '', **kwargs: Any) -> Dict[str, Any]:
 default_cfgs = generate_default_cfgs({
     'fdnm_lightcnn29': _cfg(),
     'fdnm_lightcnn29_v1': _cfg(),
+    **release_cfgs('fdnm_lightcnn29', _cfg),
 })
 
 

@@ -15,6 +15,7 @@ from timm.models.resnet import BasicBlock, Bottleneck, make_blocks
 
 from ._checkpoint import check_keys, strip_wrappers
 from ._fdnm import FDNM
+from ._releases import release_cfgs
 
 __all__ = ['FDNMResNet']
 
@@ -218,6 +219,7 @@ default_cfgs = generate_default_cfgs({
     'fdnm_resnet34.in1k': _in1k('resnet34'),
     'fdnm_resnet50.in1k': _in1k('resnet50'),
     'fdnm_resnet101.in1k': _in1k('resnet101'),
+    **release_cfgs('fdnm_resnet', _cfg),
 })
 
 
