@@ -9,12 +9,22 @@ from typing import Any, Callable, Dict, List
 import yaml
 
 from ..data import DATASETS, CheckReport, CountWarning, DatasetError, check_dataset, create_dataset
-from ..data.synthetic import write_llcm_layout, write_regdb_layout, write_sysu_layout
+from ..data.synthetic import (
+    write_buaa_layout,
+    write_casia_layout,
+    write_llcm_layout,
+    write_oulu_layout,
+    write_regdb_layout,
+    write_sysu_layout,
+)
 
 __all__ = ['add_parser', 'run']
 
 _WRITERS: Dict[str, Callable[..., Path]] = {
-    'sysu_mm01': write_sysu_layout, 'regdb': write_regdb_layout, 'llcm': write_llcm_layout}
+    'sysu_mm01': write_sysu_layout, 'regdb': write_regdb_layout, 'llcm': write_llcm_layout,
+    'oulu_casia': write_oulu_layout, 'buaa_visnir': write_buaa_layout, 'casia_nirvis2': write_casia_layout,
+}
+_SETTINGS = ('num_train', 'num_val', 'num_test', 'images', 'trials', 'folds', 'seed', 'height', 'width', 'size')
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -34,20 +44,22 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     check.add_argument('--quiet', action='store_true', help='no progress bar')
     check.set_defaults(run=_check)
     draw = actions.add_parser(
-        'draw', help='draw SyntheticVI in the layout of a real data set',
-        description='Draw people in the folder layout of a real data set, so that its loader and protocol run on them. '
-                    'What is left out has the defaults of the layout.')
+        'draw', help='draw SyntheticVI or SyntheticFaces in the layout of a real data set',
+        description='Draw people or faces in the folder layout of a real data set, so that its loader and protocol run '
+                    'on them. What is left out has the defaults of the layout.')
     draw.add_argument('--layout', required=True, choices=sorted(_WRITERS))
     draw.add_argument('--root', required=True, type=Path, help='folder to write; it must not hold anything else')
     draw.add_argument('--num-train', type=int, metavar='N', help='identities to train on')
     draw.add_argument('--num-val', type=int, metavar='N', help="identities of sysu_mm01's validation list")
     draw.add_argument('--num-test', type=int, metavar='N', help='test identities')
-    draw.add_argument('--images', type=int, metavar='N', help='images of an identity and camera, at most; for regdb, '
-                                                              'of an identity and modality')
+    draw.add_argument('--images', type=int, metavar='N', help='images of an identity and camera, at most; for regdb '
+                                                              'and faces, of an identity and modality')
     draw.add_argument('--trials', type=int, metavar='N', help='splits of regdb')
+    draw.add_argument('--folds', type=int, metavar='N', help='folds of casia_nirvis2')
     draw.add_argument('--seed', type=int, help='of all that is drawn')
     draw.add_argument('--height', type=int, metavar='PIXELS', help='of the images')
     draw.add_argument('--width', type=int, metavar='PIXELS', help='of the images')
+    draw.add_argument('--size', type=int, metavar='PIXELS', help='width and height of images of faces')
     draw.add_argument('--quiet', action='store_true', help='no progress bar')
     draw.set_defaults(run=_draw)
 
@@ -87,7 +99,7 @@ def _table(report: CheckReport) -> str:
 
 def _check(args: argparse.Namespace) -> int:
     options = _read_options(args.dataset, args.options)
-    if args.dataset in DATASETS and not Path(args.root).is_dir():  # SyntheticVI would draw itself there
+    if args.dataset in DATASETS and not Path(args.root).is_dir():  # a drawn set would draw itself there
         raise DatasetError(f'The folder "{args.root}" does not exist: give the data set\'s folder or its parent.')
     with warnings.catch_warnings():
         warnings.simplefilter('ignore', CountWarning)  # the table says it
@@ -107,17 +119,15 @@ def _check(args: argparse.Namespace) -> int:
 
 def _draw(args: argparse.Namespace) -> int:
     writer = _WRITERS[args.layout]
-    images = 'images_per_modality' if args.layout == 'regdb' else 'images_per_camera'
-    flags = {
-        'num_train': '--num-train', 'num_val': '--num-val', 'num_test': '--num-test', images: '--images',
-        'trials': '--trials', 'seed': '--seed', 'height': '--height', 'width': '--width',
-    }
-    given = {name: getattr(args, flag[2:].replace('-', '_')) for name, flag in flags.items()}
-    given = {name: value for name, value in given.items() if value is not None}
-    known = inspect.signature(writer).parameters
+    # --images stands for images_per_camera or images_per_modality
+    known = {'images' if name.startswith('images_per_') else name: name
+             for name in inspect.signature(writer).parameters}
+    given = {name: getattr(args, name) for name in _SETTINGS if getattr(args, name) is not None}
     for name in given:
         if name not in known:
-            raise ValueError(f'{flags[name]} is given, but the layout {args.layout} has no such thing.')
+            raise ValueError(
+                f'--{name.replace("_", "-")} is given, but the layout {args.layout} has no such thing.')
+    given = {known[name]: value for name, value in given.items()}
     root = writer(args.root, **given, progress=not args.quiet)
     print(f'Drawn in "{root}", in the layout of {args.layout}. Its counts are its own; to look it over:\n'
           f'  fdnm data check --dataset {args.layout} --root "{root}"')

@@ -2,23 +2,29 @@
 import difflib
 from typing import Any, Dict, Type
 
+from ._faces import FaceLists
 from .base import INFRARED, VISIBLE, CountWarning, CrossModalityDataset, DatasetError, Record, read_image
+from .buaa_visnir import BUAAVisNir
+from .casia_nirvis2 import CASIANIRVIS2
 from .check import CheckReport, check_dataset
 from .holdout import hold_out
 from .images import ImageItems
 from .llcm import LLCM
+from .oulu_casia import OuluCASIA
 from .regdb import RegDB
 from .roadscene import RoadScene
 from .sampler import CrossModalityIdentitySampler
+from .synthetic_faces import SyntheticFaces
 from .synthetic_vi import SyntheticVI
 from .sysu_mm01 import SYSUMM01
 from .transforms import build_test_transform, build_train_transform
 
 __all__ = [
-    'DATASETS', 'INFRARED', 'LLCM', 'VISIBLE', 'CheckReport', 'CountWarning', 'CrossModalityDataset',
-    'CrossModalityIdentitySampler', 'DatasetError', 'ImageItems', 'Record', 'RegDB', 'RoadScene', 'SYSUMM01',
-    'SyntheticVI', 'build_test_transform', 'build_train_transform', 'check_dataset', 'create_dataset', 'hold_out',
-    'read_image', 'register_dataset',
+    'CASIANIRVIS2', 'DATASETS', 'INFRARED', 'LLCM', 'SYSUMM01', 'VISIBLE', 'BUAAVisNir', 'CheckReport',
+    'CountWarning', 'CrossModalityDataset', 'CrossModalityIdentitySampler', 'DatasetError', 'FaceLists',
+    'ImageItems', 'OuluCASIA', 'Record', 'RegDB', 'RoadScene', 'SyntheticFaces', 'SyntheticVI',
+    'build_test_transform', 'build_train_transform', 'check_dataset', 'create_dataset', 'hold_out', 'read_image',
+    'register_dataset',
 ]
 
 DATASETS: Dict[str, Type[CrossModalityDataset]] = {}
@@ -32,7 +38,8 @@ def register_dataset(cls: Type[CrossModalityDataset]) -> Type[CrossModalityDatas
     return cls
 
 
-for _cls in (SYSUMM01, RegDB, LLCM, RoadScene, SyntheticVI):
+for _cls in (
+        SYSUMM01, RegDB, LLCM, OuluCASIA, BUAAVisNir, CASIANIRVIS2, RoadScene, SyntheticVI, SyntheticFaces):
     register_dataset(_cls)
 
 

@@ -8,7 +8,7 @@ from typing import List
 import pytest
 
 from fdnm_timm.cli import data
-from fdnm_timm.data import LLCM, SYSUMM01, DatasetError, RegDB
+from fdnm_timm.data import CASIANIRVIS2, LLCM, SYSUMM01, BUAAVisNir, DatasetError, OuluCASIA, RegDB
 
 pytestmark = pytest.mark.filterwarnings('ignore::fdnm_timm.data.CountWarning')
 
@@ -120,10 +120,24 @@ def test_draw(regdb, tmp_path, capsys):
     assert SYSUMM01(tmp_path / 'sysu', gallery_draw='official').counts()['train ids'] == 5
 
 
-@pytest.mark.parametrize(('layout', 'flag'), [('regdb', '--num-val'), ('llcm', '--trials'), ('sysu_mm01', '--trials')])
+@pytest.mark.parametrize('layout', ['oulu_casia', 'buaa_visnir', 'casia_nirvis2'])
+def test_draw_faces(tmp_path, capsys, layout):
+    folds = ['--folds', '2'] if layout == 'casia_nirvis2' else []
+    assert fdnm_data('draw', '--layout', layout, '--root', tmp_path / 'set', '--num-train', '2', '--num-test', '1',
+                     '--images', '2', '--size', '24', '--seed', '4', '--quiet', *folds) == 0
+    assert f'fdnm data check --dataset {layout} --root "{tmp_path / "set"}"' in capsys.readouterr().out
+    cls = {cls.name: cls for cls in (OuluCASIA, BUAAVisNir, CASIANIRVIS2)}[layout]
+    dataset = cls(tmp_path / 'set', **({'fold': 2} if folds else {}))
+    assert dataset.counts()['train images'] == 8 and len(dataset.query) == 2
+    assert dataset.load(dataset.query[0][0]).size == (24, 24)
+
+
+@pytest.mark.parametrize(('layout', 'flag'), [
+    ('regdb', '--num-val'), ('llcm', '--trials'), ('sysu_mm01', '--trials'), ('sysu_mm01', '--size'),
+    ('oulu_casia', '--folds'), ('buaa_visnir', '--height'), ('casia_nirvis2', '--trials')])
 def test_draw_with_what_the_layout_has_not(tmp_path, layout, flag):
     with pytest.raises(ValueError, match=f'{flag} is given, but the layout {layout}'):
-        fdnm_data('draw', '--layout', layout, '--root', tmp_path / 'set', flag, '2', *SMALL)
+        fdnm_data('draw', '--layout', layout, '--root', tmp_path / 'set', flag, '2', '--quiet')
     assert not list(tmp_path.iterdir())
 
 

@@ -28,15 +28,10 @@ SMALL = {'num_train': 3, 'num_val': 1, 'num_test': 2, 'images_per_camera': 4, 'h
 
 SMALL_REGDB = {'num_train': 4, 'num_test': 3, 'images_per_modality': 2, 'trials': 10, 'height': 32, 'width': 16}
 SMALL_LLCM = {'num_train': 5, 'num_test': 4, 'images_per_camera': 4, 'height': 32, 'width': 16}
-WRITERS = [(write_sysu_layout, SMALL), (write_regdb_layout, SMALL_REGDB), (write_llcm_layout, SMALL_LLCM)]
 
 
 def pixels(*args, **kwargs) -> np.ndarray:
     return np.asarray(draw_person(*args, **kwargs)).astype(np.int32)
-
-
-def snapshot(root) -> dict:
-    return {path.relative_to(root): path.read_bytes() for path in root.rglob('*') if path.is_file()}
 
 
 @pytest.mark.parametrize('camid', CAMERAS)
@@ -166,79 +161,6 @@ def test_presence():
     assert all(set(one) & set(VISIBLE_CAMERAS) and set(one) & set(INFRARED_CAMERAS) for one in seen)
     assert {n for one in seen for n in one.values()} == {6, 7, 8}
     assert set(layout.seen_by(0, 1, 1).values()) == {1}
-
-
-@pytest.mark.parametrize(('write', 'arguments'), WRITERS)
-def test_same_arguments_redraw_nothing(tmp_path, monkeypatch, write, arguments):
-    root = write(tmp_path / 'a', **arguments)
-    files = snapshot(root)
-    assert snapshot(write(tmp_path / 'b', **arguments, progress=True)) == files
-    assert snapshot(write(tmp_path / 'c', **arguments, seed=1)) != files
-    monkeypatch.setattr(layout, 'draw_person', lambda *args, **kwargs: pytest.fail('drawn again'))
-    assert write(root, **arguments) == root
-    assert snapshot(root) == files
-
-
-def test_other_content_is_left_alone(tmp_path):
-    root = write_sysu_layout(tmp_path / 'set', **SMALL)
-    files = snapshot(root)
-    with pytest.raises(FileExistsError, match="'seed': 0.*'seed': 1.*choose another folder"):
-        write_sysu_layout(root, **SMALL, seed=1)
-    assert snapshot(root) == files
-
-    foreign = tmp_path / 'foreign'
-    foreign.mkdir()
-    (foreign / 'notes.txt').write_text('mine')
-    with pytest.raises(FileExistsError, match='foreign exists and holds no synthetic.json'):
-        write_sysu_layout(foreign, **SMALL)
-    with pytest.raises(FileExistsError, match='notes.txt exists'):
-        write_sysu_layout(foreign / 'notes.txt', **SMALL)
-    (foreign / 'synthetic.json').write_text('{')
-    with pytest.raises(FileExistsError, match='records None'):
-        write_sysu_layout(foreign, **SMALL)
-    assert sorted(os.listdir(tmp_path)) == ['foreign', 'set']
-
-
-def test_empty_folder_is_taken(tmp_path):
-    (tmp_path / 'set').mkdir()
-    assert (write_sysu_layout(tmp_path / 'set', **SMALL) / 'synthetic.json').is_file()
-
-
-def test_another_layout_is_other_content(tmp_path):
-    same = {'num_train': 1, 'num_test': 1, 'images_per_camera': 1, 'height': 24, 'width': 12}
-    roots = {'llcm': write_llcm_layout(tmp_path / 'llcm', **same),
-             'sysu': write_sysu_layout(tmp_path / 'sysu', num_val=1, **same)}
-    with pytest.raises(FileExistsError, match='llcm'):
-        write_sysu_layout(roots['llcm'], num_val=1, **same)
-    with pytest.raises(FileExistsError, match='llcm'):
-        write_llcm_layout(roots['sysu'], **same)
-    with pytest.raises(FileExistsError, match='regdb'):
-        write_regdb_layout(roots['llcm'])
-
-
-@pytest.mark.parametrize(('write', 'arguments'), WRITERS)
-@pytest.mark.parametrize('error', [OSError, KeyboardInterrupt])
-def test_failure_midway_leaves_nothing(tmp_path, monkeypatch, error, write, arguments):
-    drawn = []
-
-    def failing(*args, **kwargs):
-        drawn.append(args)
-        if len(drawn) > 20:
-            raise error('the disk is full')
-        return draw_person(*args, **kwargs)
-
-    monkeypatch.setattr(layout, 'draw_person', failing)
-    with pytest.raises(error, match='the disk is full'):
-        write(tmp_path / 'set', **arguments)
-    assert len(drawn) == 21 and os.listdir(tmp_path) == []
-
-
-@pytest.mark.parametrize(('write', 'arguments', 'name'), [
-    (write, arguments, name) for write, arguments in WRITERS for name in arguments if name not in ('height', 'width')])
-def test_counts_below_one(tmp_path, write, arguments, name):
-    with pytest.raises(ValueError, match=f'{name} is 0'):
-        write(tmp_path / 'set', **{**arguments, name: 0})
-    assert os.listdir(tmp_path) == []
 
 
 def test_sysu_layout_with_the_official_draw(tmp_path):

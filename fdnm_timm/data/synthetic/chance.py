@@ -3,12 +3,14 @@ from typing import Mapping, Sequence, TypeVar
 
 import numpy as np
 
-__all__ = ['IMAGE', 'LOOKS', 'ORDER', 'PLACE', 'PRESENCE', 'SPLIT', 'generator', 'one_of', 'weighted']
+__all__ = [
+    'FACE', 'FACE_IMAGE', 'IMAGE', 'LOOKS', 'ORDER', 'PLACE', 'PRESENCE', 'SPLIT', 'generator', 'one_of', 'weighted',
+]
 
 T = TypeVar('T')
 
 # The last entry of a stream's key keeps the streams apart.
-LOOKS, PLACE, IMAGE, PRESENCE, ORDER, SPLIT = range(6)
+LOOKS, PLACE, IMAGE, PRESENCE, ORDER, SPLIT, FACE, FACE_IMAGE = range(8)
 
 
 def generator(*key: int) -> np.random.Generator:

@@ -5,7 +5,7 @@ import numpy as np
 
 from .chance import one_of
 
-__all__ = ['COLOURS', 'RGB', 'distance', 'draw_colour', 'shade', 'tone']
+__all__ = ['COLOURS', 'HAIRS', 'RGB', 'SKINS', 'distance', 'draw_colour', 'mix', 'shade', 'tone']
 
 RGB = Tuple[int, int, int]
 
@@ -14,11 +14,19 @@ COLOURS: Tuple[RGB, ...] = (
     (32, 42, 78), (44, 74, 132), (92, 132, 180), (150, 32, 40), (196, 56, 52), (108, 30, 48), (36, 84, 58),
     (96, 112, 66), (198, 176, 138), (128, 92, 62), (212, 168, 62), (206, 132, 152), (104, 74, 126), (58, 130, 136),
 )
+SKINS: Tuple[RGB, ...] = ((236, 202, 178), (222, 182, 152), (202, 158, 124), (160, 114, 82), (112, 78, 58))
+HAIRS: Tuple[RGB, ...] = ((24, 20, 20), (36, 28, 24), (70, 46, 32), (112, 78, 48), (182, 146, 92), (142, 140, 138))
 
 
 def shade(colour: RGB, factor: float) -> RGB:
     r, g, b = (min(255, int(c * factor)) for c in colour)
     return r, g, b
+
+
+def mix(a: RGB, b: RGB, share: float) -> RGB:
+    """`a` with a `share` of `b`, which lies in [0, 1]."""
+    x, y, z = (round(p + share * (q - p)) for p, q in zip(a, b, strict=True))
+    return x, y, z
 
 
 def tone(infrared: bool, colour: RGB, reflectance: float) -> RGB:

@@ -1,28 +1,28 @@
-"""A data set on disk, in the folder layout of a real one; the folder appears whole or not at all."""
+"""SyntheticVI in the folder layouts of SYSU-MM01, RegDB and LLCM.
+
+Every writer leaves ``synthetic.json`` with its arguments; the folder appears whole or not at all, and one that already
+holds the same data set is left as it is.
+"""
 import io
-import json
-import os
-import tempfile
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, Sequence, Tuple, TypeVar, Union
+from typing import Any, Callable, Dict, Sequence, Tuple, TypeVar
 
 import numpy as np
-from tqdm import tqdm
 
-from ...files import write_json, write_text
 from .chance import ORDER, PRESENCE, SPLIT, generator, one_of
+from .folder import Root, identities, write_drawn, write_entries, write_ids
 from .image import check_at_least, draw_person
 from .places import CAMERAS, INFRARED_CAMERAS, VISIBLE_CAMERAS
 
 __all__ = ['FORMAT_VERSION', 'seen_by', 'write_llcm_layout', 'write_regdb_layout', 'write_sysu_layout']
 
 FORMAT_VERSION = 1
-_RECORD = 'synthetic.json'
+_NAME = 'SyntheticVI'
 _ABSENT = 0.15
 _ABSENT_IN_LLCM = 0.6  # so that a person has some 40 images at 8 a camera
 _JPEG_QUALITY = 92
-_TRIALS = 10  # of the official gallery draw
+_TRIALS = 10  # of the official gallery draw, and the most splits of RegDB
 # LLCM's numbers, each with the drawn camera that stands behind it; 3 has no near-infrared side
 _LLCM_CAMERAS = {
     'vis': {number: VISIBLE_CAMERAS[number % len(VISIBLE_CAMERAS)] for number in range(1, 10)},
@@ -30,6 +30,7 @@ _LLCM_CAMERAS = {
 }
 
 Place = TypeVar('Place', int, Tuple[str, int])
+Save = Callable[[Path, int, int, int], None]  # file, pid, camid, index
 
 
 def _presence(
@@ -51,66 +52,24 @@ def seen_by(seed: int, pid: int, images_per_camera: int) -> Dict[int, int]:
     return _presence(seed, pid, (VISIBLE_CAMERAS, INFRARED_CAMERAS), images_per_camera, _ABSENT)
 
 
-def _already_written(root: Path, record: Dict[str, Any]) -> bool:
-    """True if `root` holds what `record` describes, False if nothing is there; anything else raises."""
-    if not root.exists() or (root.is_dir() and not any(root.iterdir())):
-        return False
-    note = root / _RECORD
-    if not note.is_file():
-        raise FileExistsError(
-            f'{root} exists and holds no {_RECORD}, so nothing was drawn there; '
-            'expected a path that does not exist: choose another, or move what is there')
-    try:
-        found = json.loads(note.read_text(encoding='utf-8'))
-    except ValueError:
-        found = None
-    if found != record:
-        raise FileExistsError(
-            f'{note} records {found!r}, expected {record!r}: choose another folder, pass the same arguments, '
-            'or delete this one to have it drawn again')
-    return True
-
-
-def _write_once(root: Path, record: Dict[str, Any], write: Callable[[Path], None]) -> None:
-    """Have `write` fill a folder that then becomes `root`, unless `root` holds what `record` describes already."""
-    if _already_written(root, record):
-        return
-    root.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=root.parent, prefix=f'.{root.name}.', ignore_cleanup_errors=True) as temporary:
-        whole = Path(temporary) / 'whole'
-        whole.mkdir()
-        write(whole)
-        write_json(whole / _RECORD, record)
-        try:
-            os.replace(whole, root)
-        except OSError:
-            # Another process may have finished the same data set meanwhile.
-            if not _already_written(root, record):
-                raise
-
-
-def _describe(layout: str, **arguments: int) -> Dict[str, Any]:
-    record: Dict[str, Any] = {'name': 'SyntheticVI', 'format_version': FORMAT_VERSION, 'arguments': arguments}
+def _write(
+        root: Root,
+        layout: str,
+        counts: Dict[str, int],
+        look: Dict[str, int],
+        fill: Callable[[Path, Save], None],
+) -> Path:
+    """Have `fill` write a data set into a folder, with a function that draws and saves an image."""
+    check_at_least(1, **counts)
+    record: Dict[str, Any] = {'name': _NAME, 'format_version': FORMAT_VERSION, 'arguments': {**counts, **look}}
     if layout != 'sysu_mm01':  # which had no other beside it at first
         record['layout'] = layout
-    return record
 
+    def save(file: Path, pid: int, camid: int, index: int) -> None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        draw_person(pid, camid, index, **look).save(file, quality=_JPEG_QUALITY)
 
-def _save(file: Path, pid: int, camid: int, index: int, seed: int, height: int, width: int) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    draw_person(pid, camid, index, seed=seed, height=height, width=width).save(file, quality=_JPEG_QUALITY)
-
-
-def _progress(pids: Iterable[int], progress: bool) -> Iterable[int]:
-    return tqdm(pids, desc='SyntheticVI', unit='id', disable=not progress)
-
-
-def _write_ids(file: Path, pids: Iterable[int]) -> None:
-    write_text(file, ','.join(map(str, pids)) + '\n')
-
-
-def _write_entries(file: Path, entries: Iterable[Tuple[str, int]]) -> None:
-    write_text(file, ''.join(f'{name} {label}\n' for name, label in entries))
+    return write_drawn(root, record, lambda folder: fill(folder, save))
 
 
 def _write_permutations(file: Path, seed: int, numbers: Dict[Tuple[int, int], int], num_ids: int) -> None:
@@ -132,7 +91,7 @@ def _write_permutations(file: Path, seed: int, numbers: Dict[Tuple[int, int], in
 
 
 def write_sysu_layout(
-        root: Union[str, 'os.PathLike[str]'],
+        root: Root,
         num_train: int = 100,
         num_val: int = 20,
         num_test: int = 50,
@@ -145,10 +104,9 @@ def write_sysu_layout(
     """Write SyntheticVI in the folder layout of SYSU-MM01.
 
     Written are ``cam{1-6}/{pid:04d}/{n:04d}.jpg``, the lists ``exp/{train,val,test,available}_id.txt`` (line 1:
-    identities separated by commas), ``exp/rand_perm_cam.mat`` for the official gallery draw, and ``synthetic.json``
-    with the arguments. Identities and images count from 1: those for training first, then validation, then test. About
-    15 % of the pairs of identity and camera are absent, but each identity has a visible and an infrared camera. The
-    folder appears whole or not at all, and one that already holds the same data set is left as it is.
+    identities separated by commas) and ``exp/rand_perm_cam.mat`` for the official gallery draw. Identities and images
+    count from 1: those for training first, then validation, then test. About 15 % of the pairs of identity and camera
+    are absent, but each identity has a visible and an infrared camera.
 
     Args:
         root: Folder to write; it must not exist, be empty, or hold the same data set.
@@ -168,31 +126,26 @@ def write_sysu_layout(
         FileExistsError: If `root` holds something else, or a data set of other arguments.
         ValueError: If an argument lies below its least value.
     """
-    counts = {'num_train': num_train, 'num_val': num_val, 'num_test': num_test, 'images_per_camera': images_per_camera}
-    check_at_least(1, **counts)
-    record = _describe('sysu_mm01', **counts, seed=seed, height=height, width=width)
-
-    def write(folder: Path) -> None:
+    def fill(folder: Path, save: Save) -> None:
         train, val, test = accumulate((num_train, num_val, num_test))
         pids = range(1, test + 1)
         numbers: Dict[Tuple[int, int], int] = {}
-        for pid in _progress(pids, progress):
+        for pid in identities(pids, _NAME, progress):
             for camid, number in seen_by(seed, pid, images_per_camera).items():
                 numbers[camid, pid] = number
                 for n in range(1, number + 1):
-                    _save(folder / f'cam{camid}' / f'{pid:04d}' / f'{n:04d}.jpg', pid, camid, n, seed, height, width)
+                    save(folder / f'cam{camid}' / f'{pid:04d}' / f'{n:04d}.jpg', pid, camid, n)
         lists = {'train': pids[:train], 'val': pids[train:val], 'test': pids[val:], 'available': pids}
         for name, members in lists.items():
-            _write_ids(folder / 'exp' / f'{name}_id.txt', members)
+            write_ids(folder / 'exp' / f'{name}_id.txt', members)
         _write_permutations(folder / 'exp' / 'rand_perm_cam.mat', seed, numbers, len(pids))
 
-    root = Path(root)
-    _write_once(root, record, write)
-    return root
+    counts = {'num_train': num_train, 'num_val': num_val, 'num_test': num_test, 'images_per_camera': images_per_camera}
+    return _write(root, 'sysu_mm01', counts, {'seed': seed, 'height': height, 'width': width}, fill)
 
 
 def write_regdb_layout(
-        root: Union[str, 'os.PathLike[str]'],
+        root: Root,
         num_train: int = 50,
         num_test: int = 50,
         images_per_modality: int = 10,
@@ -204,62 +157,46 @@ def write_regdb_layout(
 ) -> Path:
     """Write SyntheticVI in the folder layout of RegDB.
 
-    Written are ``{Visible,Thermal}/{pid}/*.bmp``, the lists ``idx/{train,test}_{visible,thermal}_{trial}.txt`` and
-    ``synthetic.json`` with the arguments. One visible and one infrared camera see everybody. Each trial splits the same
-    persons anew at random, and labels both parts from 0. The folder appears whole or not at all, and one that already
-    holds the same data set is left as it is.
+    Written are ``{Visible,Thermal}/{pid}/*.bmp`` and the lists ``idx/{train,test}_{visible,thermal}_{trial}.txt``. One
+    visible and one infrared camera see everybody. Each trial splits the same persons anew at random, and labels both
+    parts from 0. What is not listed here is as for `write_sysu_layout`.
 
     Args:
-        root: Folder to write; it must not exist, be empty, or hold the same data set.
-        num_train: Number of identities for training, at least 1.
-        num_test: Number of identities for test, at least 1.
         images_per_modality: Images of an identity in each modality, at least 1.
         trials: Number of splits, 1 to 10.
-        seed: Seed of the data set, 0 or above.
-        height: Height of an image in pixels.
-        width: Width of an image in pixels.
-        progress: Show a progress bar.
-
-    Returns:
-        `root` as a path.
 
     Raises:
-        FileExistsError: If `root` holds something else, or a data set of other arguments.
-        ValueError: If an argument lies below its least value, or `trials` above 10.
+        ValueError: If `trials` is above 10.
     """
-    counts = {
-        'num_train': num_train, 'num_test': num_test, 'images_per_modality': images_per_modality, 'trials': trials}
-    check_at_least(1, **counts)
-    if trials > 10:
-        raise ValueError(f'trials is {trials}, but RegDB has at most 10 splits.')
-    record = _describe('regdb', **counts, seed=seed, height=height, width=width)
+    if trials > _TRIALS:
+        raise ValueError(f'trials is {trials}, but RegDB has at most {_TRIALS} splits.')
     modalities = (('visible', 'v', VISIBLE_CAMERAS[-1]), ('thermal', 't', INFRARED_CAMERAS[-1]))
 
     def name(word: str, letter: str, pid: int, n: int) -> str:
         return f'{word.capitalize()}/{pid}/person_{letter}_{n:05d}_{pid}.bmp'
 
-    def write(folder: Path) -> None:
+    def fill(folder: Path, save: Save) -> None:
         pids = np.arange(1, num_train + num_test + 1)
         images = range(1, images_per_modality + 1)
-        for pid in _progress(pids.tolist(), progress):
+        for pid in identities(pids.tolist(), _NAME, progress):
             for word, letter, camid in modalities:
                 for n in images:
-                    _save(folder / name(word, letter, pid, n), pid, camid, n, seed, height, width)
+                    save(folder / name(word, letter, pid, n), pid, camid, n)
         for trial in range(1, trials + 1):
             order = generator(seed, trial, SPLIT).permutation(pids)
             for part, members in (('train', order[:num_train]), ('test', order[num_train:])):
                 for word, letter, _ in modalities:
-                    _write_entries(folder / 'idx' / f'{part}_{word}_{trial}.txt', [
+                    write_entries(folder / 'idx' / f'{part}_{word}_{trial}.txt', [
                         (name(word, letter, pid, n), label)
                         for label, pid in enumerate(sorted(members.tolist())) for n in images])
 
-    root = Path(root)
-    _write_once(root, record, write)
-    return root
+    counts = {
+        'num_train': num_train, 'num_test': num_test, 'images_per_modality': images_per_modality, 'trials': trials}
+    return _write(root, 'regdb', counts, {'seed': seed, 'height': height, 'width': width}, fill)
 
 
 def write_llcm_layout(
-        root: Union[str, 'os.PathLike[str]'],
+        root: Root,
         num_train: int = 60,
         num_test: int = 30,
         images_per_camera: int = 6,
@@ -270,54 +207,30 @@ def write_llcm_layout(
 ) -> Path:
     """Write SyntheticVI in the folder layout of LLCM.
 
-    Written are ``idx/train_{vis,nir}.txt`` and the images they name, ``idx/test_id.txt``,
-    ``test_{vis,nir}/cam{1-9}/{pid:04d}/*.jpg`` and ``synthetic.json`` with the arguments. Camera numbers 1 to 9 take
-    visible and, but for 3, near-infrared images. Behind them stand the six cameras of SyntheticVI. A person passes
-    about 40 % of them, but one of each modality at least. The folder appears whole or not at all, and one that already
-    holds the same data set is left as it is.
-
-    Args:
-        root: Folder to write; it must not exist, be empty, or hold the same data set.
-        num_train: Number of identities for training, at least 1.
-        num_test: Number of identities for test, at least 1.
-        images_per_camera: Most images of an identity by a camera and modality, at least 1; some have up to a quarter
-            fewer.
-        seed: Seed of the data set, 0 or above.
-        height: Height of an image in pixels.
-        width: Width of an image in pixels.
-        progress: Show a progress bar.
-
-    Returns:
-        `root` as a path.
-
-    Raises:
-        FileExistsError: If `root` holds something else, or a data set of other arguments.
-        ValueError: If an argument lies below its least value.
+    Written are ``idx/train_{vis,nir}.txt`` and the images they name, ``idx/test_id.txt`` and
+    ``test_{vis,nir}/cam{1-9}/{pid:04d}/*.jpg``. Camera numbers 1 to 9 take visible and, but for 3, near-infrared
+    images. Behind them stand the six cameras of SyntheticVI. A person passes about 40 % of them, but one of each
+    modality at least. Arguments as for `write_sysu_layout`; a camera here is a number and a modality.
     """
-    counts = {'num_train': num_train, 'num_test': num_test, 'images_per_camera': images_per_camera}
-    check_at_least(1, **counts)
-    record = _describe('llcm', **counts, seed=seed, height=height, width=width)
     groups = [[(word, number) for number in numbers] for word, numbers in _LLCM_CAMERAS.items()]
 
-    def write(folder: Path) -> None:
+    def fill(folder: Path, save: Save) -> None:
         pids = range(1, num_train + num_test + 1)
         entries: Dict[str, list] = {word: [] for word in _LLCM_CAMERAS}
-        for pid in _progress(pids, progress):
+        for pid in identities(pids, _NAME, progress):
             for (word, number), images in _presence(seed, pid, groups, images_per_camera, _ABSENT_IN_LLCM).items():
                 place = f'test_{word}/cam{number}/{pid:04d}' if pid > num_train else f'{word}/{pid:04d}'
                 for n in range(1, images + 1):
                     name = f'{place}/{pid:04d}_c{number:02d}_s{n:06d}_f{n:04d}_{word}.jpg'
                     # numbers that share a drawn camera take other images of it
-                    index = number * images_per_camera + n
-                    _save(folder / name, pid, _LLCM_CAMERAS[word][number], index, seed, height, width)
+                    save(folder / name, pid, _LLCM_CAMERAS[word][number], number * images_per_camera + n)
                     if pid <= num_train:
                         entries[word].append((name, pid - 1))
         for word, numbers in _LLCM_CAMERAS.items():
             for number in numbers:
                 (folder / f'test_{word}' / f'cam{number}').mkdir(parents=True, exist_ok=True)
-            _write_entries(folder / 'idx' / f'train_{word}.txt', entries[word])
-        _write_ids(folder / 'idx' / 'test_id.txt', pids[num_train:])
+            write_entries(folder / 'idx' / f'train_{word}.txt', entries[word])
+        write_ids(folder / 'idx' / 'test_id.txt', pids[num_train:])
 
-    root = Path(root)
-    _write_once(root, record, write)
-    return root
+    counts = {'num_train': num_train, 'num_test': num_test, 'images_per_camera': images_per_camera}
+    return _write(root, 'llcm', counts, {'seed': seed, 'height': height, 'width': width}, fill)

@@ -6,7 +6,7 @@ from typing import Dict, Sequence, Tuple
 import numpy as np
 
 from .chance import LOOKS, generator, one_of, weighted
-from .colours import COLOURS, RGB, distance, draw_colour, tone
+from .colours import COLOURS, HAIRS, RGB, SKINS, distance, draw_colour, tone
 
 __all__ = ['Cloth', 'Looks', 'draw_looks']
 
@@ -14,8 +14,6 @@ _TROUSER_COLOURS: Tuple[RGB, ...] = (
     (26, 26, 30), (40, 44, 60), (48, 66, 104), (88, 112, 150), (70, 70, 74), (128, 126, 122), (176, 160, 128),
     (92, 78, 58), (70, 80, 56), (206, 204, 198), (104, 40, 46),
 )
-_SKINS: Tuple[RGB, ...] = ((236, 202, 178), (222, 182, 152), (202, 158, 124), (160, 114, 82), (112, 78, 58))
-_HAIRS: Tuple[RGB, ...] = ((24, 20, 20), (36, 28, 24), (70, 46, 32), (112, 78, 48), (182, 146, 92), (142, 140, 138))
 # Material: lowest and highest reflectance in the near infrared, and how often its pattern is woven, so that it stays.
 _MATERIALS: Dict[str, Tuple[float, float, float]] = {
     'cotton': (0.50, 0.95, 0.5),
@@ -119,10 +117,10 @@ def _draw_cloth(
 
 
 def _draw_skin_and_hair(rng: np.random.Generator) -> Tuple[Cloth, Cloth]:
-    skin, skin_reflectance = one_of(rng, _SKINS), rng.uniform(0.66, 0.80)
-    hair, hair_reflectance = one_of(rng, _HAIRS), rng.uniform(0.28, 0.52)
+    skin, skin_reflectance = one_of(rng, SKINS), rng.uniform(0.66, 0.80)
+    hair, hair_reflectance = one_of(rng, HAIRS), rng.uniform(0.28, 0.52)
     if distance(hair, skin) < 130:
-        hair = _HAIRS[0]
+        hair = HAIRS[0]
     return Cloth(skin, skin, skin_reflectance, skin_reflectance), Cloth(hair, hair, hair_reflectance, hair_reflectance)
 
 
