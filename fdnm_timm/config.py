@@ -64,6 +64,7 @@ class DataConfig(_Section):
     num_instances: int = Field(4, ge=1, description='images of an identity and modality in a batch')
     batch_size_test: int = Field(64, ge=1)
     workers: int = Field(4, ge=0)
+    cache: Optional[str] = Field(None, description='folder for packed caches of the resized images; null: none')
     pad: int = Field(10, ge=0)
     flip: float = Field(0.5, ge=0, le=1)
     grayscale: float = Field(0.5, ge=0, le=1)
@@ -100,8 +101,17 @@ class TrainConfig(_Section):
     best_by: Literal['R1', 'R5', 'R10', 'R20', 'mAP', 'mINP', 'VR@FAR=1%', 'VR@FAR=0.1%', 'VR@FAR=0.01%'] = Field(
         'R1', description='metric of the first setting that tells the best checkpoint')
     seed: int = Field(0, ge=0)
-    amp: Literal['none', 'bf16'] = Field('none', description='train under autocast; spectra and losses stay in float32')
+    amp: Literal['none', 'bf16', 'fp16'] = Field(
+        'none', description='train under autocast; spectra and losses stay in float32. fp16 needs a GPU')
+    accumulate: int = Field(1, ge=1, description='batches of an optimizer step; each stays whole')
+    grad_checkpointing: bool = Field(False, description='compute the stages again in backward, for less memory')
+    channels_last: bool = Field(False, description='memory format of images and maps; faster on GPUs')
+    compile: Union[bool, str] = Field(False, description='torch.compile in training: true or the name of a backend')
     use_gpu: bool = True
+    # of no effect where one process trains alone
+    sync_bn: Optional[bool] = Field(
+        None, description='batch norms see the whole batch; null: where every process has a GPU')
+    timeout: float = Field(1800., gt=0, description='seconds that a process waits for another')
 
 
 class Config(_Section):

@@ -2,9 +2,11 @@
 from pathlib import Path
 from typing import Any, Dict, Optional, Union
 
+import torch
+
 from .config import Config, DataConfig
 from .data import CrossModalityDataset
-from .engine import FDNMEngine, build_engine
+from .engine import FDNMEngine, Processes, build_engine
 from .hub import save_pretrained
 from .plots import plot_training, save_figure, save_ranked
 
@@ -43,12 +45,17 @@ def train_run(
         progress: bool = True,
         resume: bool = False,
         dataset: Union[str, CrossModalityDataset, None] = None,
+        processes: Optional[Processes] = None,
 ) -> FDNMEngine:
-    """Train, evaluate and leave a whole run in `folder`; with `resume`, from where it ended before."""
-    engine = build_engine(config, dataset, progress=progress)
+    """Train, evaluate and leave a whole run in `folder`; with `resume`, from where it ended before.
+
+    With several `processes` each calls it, and the main one writes.
+    """
+    engine = build_engine(config, dataset, progress=progress, processes=processes)
     engine.run(
         save_dir=str(folder), max_epoch=config.train.epochs, eval_freq=config.train.eval_freq, resume=resume)
-    finish_run(engine, config, folder)
+    if engine.processes.is_main:
+        finish_run(engine, config, folder)
     return engine
 
 
@@ -68,6 +75,7 @@ def finish_run(engine: FDNMEngine, config: Config, folder: Path) -> None:
             save_ranked(
                 folder / f'ranked_{setting}.png', lists, engine.datamanager.datasets[name], title=f'{name}, {setting}')
     engine.model.set_metric_training(False)
+    engine.model.to(memory_format=torch.contiguous_format)  # safetensors takes no other
     save_pretrained(
         engine.model, folder / _LAST_WRITTEN.parent,
         data_config=_preprocessing(engine, config.data),

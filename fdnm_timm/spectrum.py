@@ -14,6 +14,8 @@ from typing import Any, Tuple
 
 import torch
 
+from .fused import fused, in_blocks
+
 __all__ = ['rfft2', 'irfft2', 'amplitude', 'rotate_phase', 'modulate_phasor']
 
 
@@ -27,6 +29,12 @@ def _dft_angles(n: int, m: int, x: torch.Tensor) -> torch.Tensor:
     m_range = torch.arange(m, device=x.device, dtype=torch.int64).unsqueeze(0)
     # reduced modulo n in integers: large products lose digits in the floating point sine
     return ((k * m_range) % n).to(x.dtype) * (2 * math.pi / n)
+
+
+def _column_weights(w: int, mirrored: float, own: float, x: torch.Tensor) -> torch.Tensor:
+    """(w//2+1,) weights of columns: those that stand for their mirror images too, and DC and Nyquist, which do not."""
+    twice = 2 * torch.arange(w // 2 + 1, device=x.device)
+    return torch.where((twice == 0) | (twice == w), own, mirrored).to(x.dtype)
 
 
 def _rfft2_matmul(x: torch.Tensor) -> torch.Tensor:
@@ -44,41 +52,59 @@ def _irfft2_matmul(spec: torch.Tensor, w: int) -> torch.Tensor:
     rows, cols = _dft_angles(h, h, re), _dft_angles(w, w // 2 + 1, re)
     cos, sin = rows.cos(), rows.sin()
     re, im = cos @ re - sin @ im, cos @ im + sin @ re
-    # a column stands for itself and its mirror image, except DC and Nyquist, whose sines are 0: their imaginary
-    # parts drop out here by themselves
-    weight = torch.full((w // 2 + 1,), 2., dtype=re.dtype, device=re.device)
-    weight[0] = 1.
-    if w % 2 == 0:
-        weight[-1] = 1.
+    weight = _column_weights(w, 2., 1., re)  # DC's and Nyquist's sines are 0: their imaginary parts drop out
     scale = 1 / math.sqrt(h * w)
     return (re @ (cols.cos() * weight).t() - im @ (cols.sin() * weight).t()) * scale
+
+
+def _transform(x: torch.Tensor) -> torch.Tensor:
+    return torch.view_as_real(torch.fft.rfft2(x, norm='ortho'))
+
+
+def _inverse_transform(spec: torch.Tensor, w: int, mirrored: float = 1.) -> torch.Tensor:
+    """The real part of the full inverse transform, with the columns that are mirrored weighted by `mirrored`.
+
+    It takes no notice of the imaginary part that is left in the columns DC and Nyquist after the transform along H;
+    CUDA's C2R leaves that undefined, so it is set to 0 here.
+    """
+    cols = torch.fft.ifft(torch.view_as_complex(spec.contiguous()), dim=-2, norm='ortho')
+    parts = torch.view_as_real(cols)
+    weight = torch.stack((_column_weights(w, mirrored, 1., parts), _column_weights(w, mirrored, 0., parts)), dim=-1)
+    return torch.fft.irfft(torch.view_as_complex(parts * weight), n=w, dim=-1, norm='ortho')
+
+
+def _inverse_in_blocks(spec: torch.Tensor, w: int, mirrored: float = 1.) -> torch.Tensor:
+    maps, = in_blocks(lambda rows: (_inverse_transform(rows, w, mirrored),), spec.flatten(0, -4))
+    return maps.view(spec.shape[:-2] + (w,))
+
+
+class _Transform(torch.autograd.Function):
+    """rfft2 whose backward pass is one half-spectrum inverse; autograd's own pads to the full spectrum."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        ctx.w = int(x.shape[-1])
+        return _transform(x)
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        return _inverse_in_blocks(grad, ctx.w, 0.5)
 
 
 class _InverseTransform(torch.autograd.Function):
     """irfft2 whose result is defined for every half spectrum, Hermitian or not, on every device.
 
-    A rotated DC or Nyquist bin that was negative turns complex. The real part of the full inverse transform takes no
-    notice of the imaginary part that is left in those columns after the transform along H; CUDA's C2R leaves it
-    undefined, so it is set to 0 here.
+    A rotated DC or Nyquist bin that was negative turns complex, see `_inverse_transform`.
     """
 
     @staticmethod
     def forward(ctx: Any, spec: torch.Tensor, w: int) -> torch.Tensor:  # type: ignore[override]
         ctx.w = w
-        cols = torch.fft.ifft(torch.view_as_complex(spec.contiguous()), dim=-2, norm='ortho')
-        imag = torch.view_as_real(cols)[..., 1]
-        imag[..., 0] = 0
-        if w % 2 == 0:
-            imag[..., -1] = 0
-        return torch.fft.irfft(cols, n=w, dim=-1, norm='ortho')
+        return _inverse_in_blocks(spec, w)
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> Tuple[torch.Tensor, None]:  # type: ignore[override]
-        spec = torch.view_as_real(torch.fft.rfft2(grad, norm='ortho'))
-        last = (ctx.w + 1) // 2  # columns 1..last-1 stand for their mirror images too
-        if last > 1:
-            spec[..., 1:last, :] *= 2
-        return spec, None
+        return _transform(grad) * _column_weights(ctx.w, 2., 1., grad).unsqueeze(-1), None
 
 
 def rfft2(x: torch.Tensor, exportable: bool = False) -> torch.Tensor:
@@ -98,7 +124,7 @@ def rfft2(x: torch.Tensor, exportable: bool = False) -> torch.Tensor:
             return _rfft2_matmul(x)
         with torch.autocast(x.device.type, enabled=False):
             return _rfft2_matmul(x)
-    return torch.view_as_real(torch.fft.rfft2(x, norm='ortho'))
+    return _transform(x) if torch.jit.is_scripting() else _Transform.apply(x)
 
 
 def irfft2(spec: torch.Tensor, w: int, exportable: bool = False) -> torch.Tensor:
@@ -113,10 +139,7 @@ def irfft2(spec: torch.Tensor, w: int, exportable: bool = False) -> torch.Tensor
         Real maps (..., H, w).
     """
     if torch.jit.is_scripting():
-        if exportable:
-            return _irfft2_matmul(spec, w)
-        return torch.fft.irfft2(
-            torch.view_as_complex(spec.contiguous()), s=[int(spec.shape[-3]), w], norm='ortho')
+        return _irfft2_matmul(spec, w) if exportable else _inverse_transform(spec, w)
     if exportable:
         with torch.autocast(spec.device.type, enabled=False):
             return _irfft2_matmul(spec, w)
@@ -139,19 +162,104 @@ def _inverse(amp: torch.Tensor) -> torch.Tensor:
     return torch.where(amp > 0, amp.reciprocal(), torch.zeros_like(amp))
 
 
+# The pointwise functions, forward and backward. They take spectra as rows (R, L, 2), so that one compiled form serves
+# every size, and return real and imaginary parts apart, which vectorise where interleaved ones do not.
+
+def _scale(spec: torch.Tensor, grad: torch.Tensor) -> Tuple[torch.Tensor, torch.Tensor]:
+    """Backward pass of the amplitude: grad * X/A."""
+    re, im = _parts(spec)
+    weight = grad * _inverse(torch.hypot(re, im))
+    return re * weight, im * weight
+
+
+def _rotate(spec: torch.Tensor, strength: torch.Tensor) -> Tuple[torch.Tensor, torch.Tensor]:
+    re, im = _parts(spec)
+    angle = strength * torch.atan2(im, re)
+    cos, sin = angle.cos(), angle.sin()
+    return re * cos - im * sin, re * sin + im * cos
+
+
+def _rotate_backward(
+        spec: torch.Tensor,
+        strength: torch.Tensor,
+        grad: torch.Tensor,
+) -> Tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    re, im = _parts(spec)
+    theta = torch.atan2(im, re)
+    angle = strength * theta
+    cos, sin = angle.cos(), angle.sin()
+    out_re, out_im = _parts(grad)
+    g_re = out_re * cos + out_im * sin
+    g_im = out_im * cos - out_re * sin
+    # how the loss changes when X turns; |turn| <= A*|grad|, and d(theta)/dX has norm 1/A, hence the bound S*|grad|
+    turn = re * g_im - im * g_re
+    grad_strength = (turn * theta).sum(dim=-1, keepdim=True)
+    inverse = _inverse(torch.hypot(re, im))
+    pull = strength * turn * inverse
+    return g_re - pull * (im * inverse), g_im + pull * (re * inverse), grad_strength
+
+
+def _unit(re: torch.Tensor, im: torch.Tensor, amp: torch.Tensor) -> Tuple[torch.Tensor, torch.Tensor]:
+    """cos(theta) and sin(theta); 1 and 0 where A = 0."""
+    inverse = _inverse(amp)
+    return torch.where(amp > 0, re * inverse, torch.ones_like(re)), im * inverse
+
+
+def _modulate(weight: torch.Tensor, spec: torch.Tensor) -> Tuple[torch.Tensor, torch.Tensor]:
+    re, im = _parts(spec)
+    u_re, u_im = _unit(re, im, torch.hypot(re, im))
+    return weight * u_re, weight * u_im
+
+
+def _modulate_backward(
+        weight: torch.Tensor,
+        spec: torch.Tensor,
+        grad: torch.Tensor,
+) -> Tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    re, im = _parts(spec)
+    amp = torch.hypot(re, im)
+    u_re, u_im = _unit(re, im, amp)
+    g_re, g_im = _parts(grad)
+    grad_weight = g_re * u_re + g_im * u_im
+    bound = torch.maximum(amp, 1e-3 * amp.mean(dim=-1, keepdim=True))
+    turn = (weight * (g_im * u_re - g_re * u_im)).sum(dim=1, keepdim=True) * _inverse(bound)
+    return -turn * u_im, turn * u_re, grad_weight
+
+
+def _finish(re: torch.Tensor, im: torch.Tensor, *others: torch.Tensor) -> Tuple[torch.Tensor, ...]:
+    return (_join(re, im), *others)
+
+
+_fused_scale = fused(_scale, _finish)
+_fused_rotate = fused(_rotate, _finish)
+_fused_rotate_backward = fused(_rotate_backward, _finish)
+_fused_modulate = fused(_modulate, _finish)
+_fused_modulate_backward = fused(_modulate_backward, _finish)
+
+
+def _map_rows(spec: torch.Tensor) -> torch.Tensor:
+    """(..., H, V, 2) -> (R, H * V, 2), a row a map."""
+    return spec.flatten(-3, -2).flatten(0, -3)
+
+
+def _image_rows(weight: torch.Tensor, spec: torch.Tensor) -> Tuple[torch.Tensor, torch.Tensor]:
+    """(B, K, C, H, V) -> (B, K, L) and (B, C, H, V, 2) -> (B, 1, L, 2), L = C * H * V."""
+    return weight.flatten(2), spec.flatten(1, 3).unsqueeze(1)
+
+
 class _Amplitude(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, spec: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
         ctx.save_for_backward(spec)
-        return torch.hypot(*_parts(spec))
+        amp, = in_blocks(lambda rows: (torch.hypot(*_parts(rows)),), _map_rows(spec))
+        return amp.view(spec.shape[:-1])
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
         spec, = ctx.saved_tensors
-        re, im = _parts(spec)
-        weight = grad * _inverse(torch.hypot(re, im))
-        return _join(re * weight, im * weight)
+        out, = _fused_scale(_map_rows(spec), grad.flatten(-2).flatten(0, -2))
+        return out.view_as(spec)
 
 
 def amplitude(spec: torch.Tensor) -> torch.Tensor:
@@ -169,37 +277,22 @@ def amplitude(spec: torch.Tensor) -> torch.Tensor:
     return _Amplitude.apply(spec)
 
 
-def _rotate(spec: torch.Tensor, strength: torch.Tensor) -> torch.Tensor:
-    re, im = _parts(spec)
-    angle = strength * torch.atan2(im, re)
-    cos, sin = angle.cos(), angle.sin()
-    return _join(re * cos - im * sin, re * sin + im * cos)
-
-
 class _RotatePhase(torch.autograd.Function):
     """Y = X * exp(j*S*theta). Only X and S are kept: angles and sines are cheaper to redo than to store."""
 
     @staticmethod
     def forward(ctx: Any, spec: torch.Tensor, strength: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
         ctx.save_for_backward(spec, strength)
-        return _rotate(spec, strength)
+        rows = strength.flatten().unsqueeze(1)
+        out, = _fused_rotate(_map_rows(spec), rows, training=any(ctx.needs_input_grad))
+        return out.view_as(spec)
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> Tuple[torch.Tensor, torch.Tensor]:  # type: ignore[override]
         spec, strength = ctx.saved_tensors
-        re, im = _parts(spec)
-        theta = torch.atan2(im, re)
-        angle = strength * theta
-        cos, sin = angle.cos(), angle.sin()
-        out_re, out_im = _parts(grad)
-        g_re = out_re * cos + out_im * sin
-        g_im = out_im * cos - out_re * sin
-        # how the loss changes when X turns; |turn| <= A*|grad|, and d(theta)/dX has norm 1/A, hence the bound S*|grad|
-        turn = re * g_im - im * g_re
-        grad_strength = (turn * theta).sum_to_size(strength.shape)
-        inverse = _inverse(torch.hypot(re, im))
-        pull = strength * turn * inverse
-        return _join(g_re - pull * (im * inverse), g_im + pull * (re * inverse)), grad_strength
+        rows = strength.flatten().unsqueeze(1)
+        out, grad_strength = _fused_rotate_backward(_map_rows(spec), rows, _map_rows(grad))
+        return out.view_as(spec), grad_strength.view_as(strength)
 
 
 def rotate_phase(spec: torch.Tensor, strength: torch.Tensor) -> torch.Tensor:
@@ -210,26 +303,15 @@ def rotate_phase(spec: torch.Tensor, strength: torch.Tensor) -> torch.Tensor:
 
     Args:
         spec: Half spectrum (..., H, V, 2).
-        strength: S, broadcastable to (..., H, V).
+        strength: S (...), one value a map.
 
     Returns:
         Rotated half spectrum (..., H, V, 2).
     """
     if torch.jit.is_scripting():
-        return _rotate(spec, strength)
+        re, im = _rotate(_map_rows(spec), strength.flatten().unsqueeze(1))
+        return _join(re, im).view_as(spec)
     return _RotatePhase.apply(spec, strength)
-
-
-def _unit(re: torch.Tensor, im: torch.Tensor, amp: torch.Tensor) -> Tuple[torch.Tensor, torch.Tensor]:
-    """cos(theta) and sin(theta); 1 and 0 where A = 0."""
-    inverse = _inverse(amp)
-    return torch.where(amp > 0, re * inverse, torch.ones_like(re)), im * inverse
-
-
-def _modulate(weight: torch.Tensor, spec: torch.Tensor) -> torch.Tensor:
-    re, im = _parts(spec)
-    u_re, u_im = _unit(re, im, torch.hypot(re, im))
-    return _join(weight * u_re, weight * u_im)
 
 
 class _ModulatePhasor(torch.autograd.Function):
@@ -237,19 +319,14 @@ class _ModulatePhasor(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, weight: torch.Tensor, spec: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
         ctx.save_for_backward(weight, spec)
-        return _modulate(weight, spec)
+        out, = _fused_modulate(*_image_rows(weight, spec), training=any(ctx.needs_input_grad))
+        return out.unflatten(2, spec.shape[1:4])
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> Tuple[torch.Tensor, torch.Tensor]:  # type: ignore[override]
         weight, spec = ctx.saved_tensors
-        re, im = _parts(spec)
-        amp = torch.hypot(re, im)
-        u_re, u_im = _unit(re, im, amp)
-        g_re, g_im = _parts(grad)
-        grad_weight = (g_re * u_re + g_im * u_im).sum_to_size(weight.shape)
-        bound = torch.maximum(amp, 1e-3 * amp.mean(dim=(-3, -2, -1), keepdim=True))
-        turn = (weight * (g_im * u_re - g_re * u_im)).sum_to_size(amp.shape) * _inverse(bound)
-        return grad_weight, _join(-turn * u_im, turn * u_re)
+        out, grad_weight = _fused_modulate_backward(*_image_rows(weight, spec), grad.flatten(2, 4))
+        return grad_weight.view_as(weight), out.view_as(spec)
 
 
 def modulate_phasor(weight: torch.Tensor, spec: torch.Tensor) -> torch.Tensor:
@@ -260,12 +337,14 @@ def modulate_phasor(weight: torch.Tensor, spec: torch.Tensor) -> torch.Tensor:
     that is 0 throughout gets the gradient 0. Where the clamp holds, the gradient is smaller than the true one.
 
     Args:
-        weight: N, broadcastable to and with (..., C, H, V); leading dimensions of its own (branches) are allowed.
-        spec: Half spectrum (..., C, H, V, 2).
+        weight: N (B, K, C, H, V), K of them (ANM's branches) for each image.
+        spec: Half spectrum (B, C, H, V, 2).
 
     Returns:
-        Half spectrum of the broadcast shape, (..., C, H, V, 2).
+        K half spectra for each image, (B, K, C, H, V, 2).
     """
     if torch.jit.is_scripting():
-        return _modulate(weight, spec)
+        rows, phasors = _image_rows(weight, spec)
+        re, im = _modulate(rows, phasors)
+        return _join(re, im).unflatten(2, spec.shape[1:4])
     return _ModulatePhasor.apply(weight, spec)

@@ -6,8 +6,8 @@ from typing import Any, Mapping
 import timm
 import torch
 
-from ..config import load_config
-from ..engine import BEST, LAST, build_engine, read_checkpoint, write_outcomes
+from ..config import Config, load_config
+from ..engine import BEST, LAST, Processes, build_engine, joined, read_checkpoint, write_outcomes
 from ..files import write_json
 from ..runs import config_of
 from ._options import add_config_options, read_config
@@ -18,7 +18,8 @@ __all__ = ['add_parser', 'run']
 def add_parser(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         'evaluate', help='evaluate a trained model',
-        description='Evaluate a trained model by its data set\'s protocol.')
+        description='Evaluate a trained model by its data set\'s protocol. Started by torchrun, several processes '
+                    'share the images.')
     parser.add_argument('run_dir', type=Path, help='folder that `fdnm train` left')
     add_config_options(parser)
     parser.add_argument(
@@ -41,7 +42,13 @@ def run(args: argparse.Namespace) -> int:
         base=config.model_dump(mode='json'), settings=['model.pretrained=false', 'model.checkpoint=null'])
     if args.model and args.checkpoint:
         raise ValueError('Give either --model or --checkpoint.')
-    engine = build_engine(config, progress=not args.quiet)
+    with joined(config.train.use_gpu, config.train.timeout) as processes:
+        _evaluate(args, config, processes)
+    return 0
+
+
+def _evaluate(args: argparse.Namespace, config: Config, processes: Processes) -> None:
+    engine = build_engine(config, progress=not args.quiet, processes=processes, training=False)
     if args.checkpoint:
         source = str(_checkpoint_path(args.run_dir, args.checkpoint))
         state = read_checkpoint(Path(source))['state_dict']
@@ -50,11 +57,12 @@ def run(args: argparse.Namespace) -> int:
         state = timm.create_model(source, pretrained=True).state_dict()
     _copy_weights(state, engine.model, source)
     engine.test(rerank=args.rerank, flip=args.flip)
+    if not processes.is_main:
+        return
     if args.out is not None:
         write_json(args.out, {'model': source, 'results': engine.results})
     if args.outcomes is not None:
         write_outcomes(args.outcomes, engine.outcomes)
-    return 0
 
 
 def _checkpoint_path(run_dir: Path, given: str) -> Path:

@@ -3,6 +3,7 @@ import argparse
 from pathlib import Path
 
 from ..config import Config
+from ..engine import joined
 from ..runs import config_of, is_finished, new_run_folder, train_run
 from ..studies import ROWS
 from ._options import add_config_options, read_config
@@ -14,7 +15,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         'train', help='train and evaluate a model',
         description='Train and evaluate a model; its folder gets the config, checkpoints, results and pictures. A run '
-                    'that ended early, however that came, goes on with --resume.')
+                    'that ended early, however that came, goes on with --resume. Started by torchrun '
+                    '(torchrun --nproc-per-node N -m fdnm_timm.cli train ...), several processes share each batch.')
     add_config_options(parser)
     parser.add_argument('--row', choices=sorted(ROWS), metavar='ROW',
                         help=f"settings of a row of the paper's Tables 3 and 4 or of a control: {', '.join(ROWS)}")
@@ -45,11 +47,14 @@ def run(args: argparse.Namespace) -> int:
         args.settings = [*(ROWS[args.row].settings if args.row else ()), *args.settings]
         config = read_config(args)
         folder = new_run_folder(config, args.save_dir)
-    try:
-        train_run(config, folder, progress=not args.quiet, resume=args.resume is not None)
-    except KeyboardInterrupt:
-        if (folder / 'config.yaml').exists():
-            print(f'Interrupted. Continue with: fdnm train --resume {folder}')
-        raise
-    print(f'The run is in "{folder}".')
+    with joined(config.train.use_gpu, config.train.timeout) as processes:
+        try:
+            train_run(
+                config, folder, progress=not args.quiet, resume=args.resume is not None, processes=processes)
+        except KeyboardInterrupt:
+            if processes.is_main and (folder / 'config.yaml').exists():
+                print(f'Interrupted. Continue with: fdnm train --resume {folder}')
+            raise
+        if processes.is_main:
+            print(f'The run is in "{folder}".')
     return 0

@@ -4,6 +4,7 @@ from typing import Any, Callable, Dict, Optional, Sequence, Union
 import torch
 
 from .base import CrossModalityDataset, Record
+from .cache import ImageCache
 from .sampler import SampleKey
 
 __all__ = ['ImageItems']
@@ -21,6 +22,7 @@ class ImageItems(torch.utils.data.Dataset):
             dataset: CrossModalityDataset,
             transform: Optional[Callable[[Any], Any]] = None,
             dsetid: int = 0,
+            cache: Optional[ImageCache] = None,
     ) -> None:
         """
         Args:
@@ -28,17 +30,22 @@ class ImageItems(torch.utils.data.Dataset):
             dataset: Tells how to load a path and which modality it has.
             transform: Applied to the PIL image.
             dsetid: Number of the data set where several are combined.
+            cache: Holds the resized images, so that the transform's first steps are left out; the items are the same.
+
+        Raises:
+            ValueError: The transform does not begin as the cached images did.
         """
         self.records = records
         self.dataset = dataset
-        self.transform = transform
+        self.transform = transform if cache is None else cache.rest_of(transform)
         self.dsetid = dsetid
+        self.cache = cache
 
     def __len__(self) -> int:
         return len(self.records)
 
     def _transformed(self, path: str, seed: Optional[int]) -> Any:
-        image = self.dataset.load(path)
+        image = self.dataset.load(path) if self.cache is None else self.cache.load(path)
         if self.transform is None:
             return image
         if seed is None:

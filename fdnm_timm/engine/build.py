@@ -10,6 +10,7 @@ from ..config import Config, ModelConfig, OptimConfig
 from ..data import CrossModalityDataset
 from ..losses import FDNMLoss
 from .datamanager import CrossModalityDataManager
+from .distributed import Processes
 from .engine import FDNMEngine
 
 __all__ = ['build_engine', 'build_model', 'build_optimizer', 'build_scheduler', 'lr_factor']
@@ -86,6 +87,8 @@ def build_engine(
         config: Config,
         dataset: Union[str, CrossModalityDataset, None] = None,
         progress: bool = True,
+        processes: Optional[Processes] = None,
+        training: bool = True,
 ) -> FDNMEngine:
     """Read the data, create the model, and put both into an engine.
 
@@ -93,22 +96,40 @@ def build_engine(
         config: The run.
         dataset: A ready-made data set in place of the configuration's.
         progress: Show progress bars.
+        processes: Those that train or evaluate together; None for one alone.
+        training: Whether the processes are to share the training batches too.
 
     Raises:
         DatasetError: The data set is missing or malformed.
-        ValueError, TypeError, RuntimeError: The model cannot be created or its checkpoint cannot be loaded.
+        ValueError, TypeError, RuntimeError: The model cannot be created or its checkpoint cannot be loaded; a batch
+            cannot be shared by so many processes.
     """
-    data, cfg = config.data, _pretrained_cfg(config.model.name)
+    processes = processes or Processes()
+    with processes.main_first():  # a data set that is drawn, weights that are fetched
+        return _build_engine(config, dataset, progress, processes, processes if training else Processes())
+
+
+def _build_engine(
+        config: Config,
+        dataset: Union[str, CrossModalityDataset, None],
+        progress: bool,
+        processes: Processes,
+        sharing: Processes,
+) -> FDNMEngine:
+    data, train, cfg = config.data, config.train, _pretrained_cfg(config.model.name)
     torch.manual_seed(config.train.seed)  # of the fresh weights; batches and augmentation have seeds of their own
     datamanager = CrossModalityDataManager(
         root=data.root, sources=dataset or data.dataset, height=data.height, width=data.width, num_ids=data.num_ids,
         num_instances=data.num_instances, batch_size_test=data.batch_size_test, workers=data.workers, pad=data.pad,
         margin=data.margin, flip=data.flip, grayscale=data.grayscale, erasing=data.erasing,
         channels=cfg.input_size[0], mean=cfg.mean, std=cfg.std, seed=config.train.seed, held_out=data.hold_out,
-        options=data.options, use_gpu=config.train.use_gpu)
-    model = build_model(config.model, datamanager.num_train_pids, (data.height, data.width))
+        options=data.options, use_gpu=config.train.use_gpu, cache=data.cache, progress=progress, rank=sharing.rank,
+        num_replicas=sharing.size)
+    model: Any = build_model(config.model, datamanager.num_train_pids, (data.height, data.width))
+    model.set_grad_checkpointing(train.grad_checkpointing)
     optimizer = build_optimizer(model, config.optim, config.model.pretrained)
     return FDNMEngine(
         datamanager, model, optimizer, build_scheduler(optimizer, config.optim), FDNMLoss(**config.loss.model_dump()),
-        use_gpu=config.train.use_gpu, config=config.model_dump(mode='json'), progress=progress,
-        amp=config.train.amp == 'bf16', best_by=config.train.best_by)
+        use_gpu=train.use_gpu, config=config.model_dump(mode='json'), progress=progress, amp=train.amp,
+        best_by=train.best_by, accumulate=train.accumulate, compile=train.compile, channels_last=train.channels_last,
+        sync_bn=train.sync_bn, processes=processes)

@@ -49,7 +49,7 @@ def read_checkpoint(path: Path) -> Dict[str, Any]:
 
 
 def load_into(path: Path, state: Mapping[str, Any], **parts: Any) -> None:
-    """Give each part (model=, optimizer=, scheduler=; None is passed over) its state.
+    """Give each part (model=, optimizer=, scheduler=, scaler=; None is passed over) its state.
 
     Raises:
         CheckpointError: A part's state is missing or does not fit.

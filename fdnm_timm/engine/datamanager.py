@@ -16,6 +16,7 @@ from ..data import (
     create_dataset,
     hold_out,
 )
+from ..data.cache import ImageCache, open_cache
 from ..protocols import Setting, settings_of
 from ._torchreid import DataManager
 
@@ -67,6 +68,10 @@ class CrossModalityDataManager(DataManager):
             held_out: int = 0,
             options: Optional[Dict[str, Any]] = None,
             use_gpu: bool = True,
+            rank: int = 0,
+            num_replicas: int = 1,
+            cache: Optional[str] = None,
+            progress: bool = False,
     ) -> None:
         """
         Args:
@@ -91,10 +96,15 @@ class CrossModalityDataManager(DataManager):
             held_out: Evaluate on every so-maniest training scene, held out; 0 evaluates on the test set.
             options: Further arguments of the data sets' classes.
             use_gpu: Pin memory for a GPU, where there is one.
+            rank: Number of this process among those that share each training batch, from 0.
+            num_replicas: Number of these processes.
+            cache: Folder for packed caches of the resized images, see `data.cache.open_cache`; None for none.
+            progress: Show a progress bar while a cache is built.
 
         Raises:
             DatasetError: A data set is missing or malformed.
             ValueError: An unknown data set.
+            OSError: A cache cannot be written.
         """
         # torchreid announces transforms of its own, which are replaced below
         with contextlib.redirect_stdout(io.StringIO()):
@@ -112,8 +122,13 @@ class CrossModalityDataManager(DataManager):
         for name in dict.fromkeys([*self.sources, *self.targets]):
             dataset = ready[name] if name in ready else create_dataset(name, root, **(options or {}))
             self.datasets[name] = hold_out(dataset, held_out) if held_out else dataset
+        self.caches: Dict[str, ImageCache] = {}
+        if cache is not None:
+            for name, dataset in self.datasets.items():
+                self.caches[name] = open_cache(cache, dataset, self.transform_te, max(1, workers), progress)
 
-        self.train_loader = self._train_loader(num_ids, num_instances, seed)
+        self.train_loader = self._train_loader(
+            num_ids=num_ids, num_instances=num_instances, seed=seed, rank=rank, num_replicas=num_replicas)
         self.settings: Dict[str, List[Setting]] = {name: settings_of(self.datasets[name]) for name in self.targets}
         self.test_loader, self.test_dataset = {}, {}
         for name in self.targets:
@@ -129,7 +144,7 @@ class CrossModalityDataManager(DataManager):
     def _names(cls, given: Any) -> Optional[List[str]]:
         return [d if isinstance(d, str) else d.name for d in cls._list(given)] or None
 
-    def _train_loader(self, num_ids: int, num_instances: int, seed: int) -> torch.utils.data.DataLoader:
+    def _train_loader(self, **sampling: int) -> torch.utils.data.DataLoader:
         records: List[Record] = []
         modalities: List[int] = []
         names: List[int] = []
@@ -137,14 +152,14 @@ class CrossModalityDataManager(DataManager):
         for dsetid, name in enumerate(self.sources):
             dataset = self.datasets[name]
             own = [(path, pid + len(names), camid) for path, pid, camid in dataset.train]
-            items.append(ImageItems(own, dataset, self.transform_tr, dsetid))
+            items.append(ImageItems(own, dataset, self.transform_tr, dsetid, self.caches.get(name)))
             records += own
             modalities += [dataset.modality(path) for path, _, _ in own]
             names += dataset.train_names
         self._num_train_pids = len(names)
         self._num_train_cams = len({camid for _, _, camid in records})
         self.train_names = names
-        self.sampler = CrossModalityIdentitySampler(records, modalities, num_ids, num_instances, seed, names)
+        self.sampler = CrossModalityIdentitySampler(records, modalities, names=names, **sampling)
         return torch.utils.data.DataLoader(
             _Combined(items), batch_size=self.sampler.batch_size, sampler=self.sampler, num_workers=self.workers,
             persistent_workers=self.workers > 0, pin_memory=self.use_gpu, drop_last=True)
@@ -152,8 +167,8 @@ class CrossModalityDataManager(DataManager):
     def loader_of(self, name: str, records: Sequence[Record]) -> torch.utils.data.DataLoader:
         """A loader of a target's records, in their order, with the test transform."""
         return torch.utils.data.DataLoader(
-            ImageItems(list(records), self.datasets[name], self.transform_te), batch_size=self.batch_size_test,
-            num_workers=self.workers, pin_memory=self.use_gpu)
+            ImageItems(list(records), self.datasets[name], self.transform_te, cache=self.caches.get(name)),
+            batch_size=self.batch_size_test, num_workers=self.workers, pin_memory=self.use_gpu)
 
     def fetch_test_loaders(self, name: str) -> Tuple[List[Record], List[Record]]:
         return self.test_dataset[name]['query'], self.test_dataset[name]['gallery']

@@ -1,9 +1,12 @@
 """FDNM's training and evaluation as a torchreid engine."""
+import contextlib
+import io
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
+from timm.layers import convert_sync_batchnorm
 from tqdm import tqdm
 
 from ..data import Record
@@ -12,11 +15,23 @@ from ..losses import FDNMLoss
 from ..reported import reported
 from ._torchreid import Engine
 from .checkpoint import BEST, LAST, load_into, read_checkpoint, require_space, write_checkpoint
+from .distributed import Processes
 from .environment import describe_environment
 from .evaluation import Outcomes, RankedLists, evaluate_setting, metrics_of, needed_records
 from .results import format_results, write_outcomes
+from .step import TrainingStep
 
 __all__ = ['FDNMEngine']
+
+
+class _NoWriter:
+    """In TensorBoard's place on the processes that write nothing."""
+
+    def add_scalar(self, *args: Any) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
 
 
 class FDNMEngine(Engine):
@@ -30,6 +45,10 @@ class FDNMEngine(Engine):
     After `run` or `test`, `results[target][setting]` holds R1, R5, R10, R20, mAP and mINP, for faces VR@FAR=1% and the
     like too, in percent, as means over the trials, with 'std' (population) and 'trials'; `outcomes` what became of
     every query, and `ranked` the first places.
+
+    Several processes train one model when each has an engine that knows the others (`processes`) and a data manager
+    with its part of each batch: they then share the batches by identities, and the images of an evaluation. `results`,
+    `history` and `best` are the same on all of them; `outcomes` and `ranked`, files and prints are the main process's.
     """
 
     model: Any  # a module, of which mypy would know too little
@@ -44,8 +63,13 @@ class FDNMEngine(Engine):
             use_gpu: bool = True,
             config: Optional[Mapping[str, Any]] = None,
             progress: bool = True,
-            amp: bool = False,
+            amp: str = 'none',
             best_by: str = 'R1',
+            accumulate: int = 1,
+            compile: Union[bool, str] = False,
+            channels_last: bool = False,
+            sync_bn: Optional[bool] = None,
+            processes: Optional[Processes] = None,
     ) -> None:
         """
         Args:
@@ -57,12 +81,18 @@ class FDNMEngine(Engine):
             use_gpu: Use a GPU where there is one.
             config: What made this run; written beside its results.
             progress: Show progress bars.
-            amp: Train under bfloat16 autocast; spectra, losses and the evaluation stay in float32.
+            amp: Train under autocast to 'bf16' or 'fp16'; spectra, losses and the evaluation stay in float32.
             best_by: Metric of the first setting by which the best checkpoint is known.
+            accumulate: Batches of an optimizer step, whose gradients are averaged.
+            compile: Train through torch.compile: True, or the name of a backend. The evaluation stays eager.
+            channels_last: Hold images and maps in this memory format.
+            sync_bn: With several processes, batch norms see the whole batch; None: where they have GPUs.
+            processes: Those that train together, as `distributed.joined` gives them; None for one alone.
 
         Raises:
             TypeError: The model has no `set_metric_training`.
-            ValueError: The model has another number of classes than there are training identities.
+            ValueError: The model has another number of classes than there are training identities; a setting is not
+                known or needs a GPU.
         """
         super().__init__(datamanager, use_gpu)
         if not hasattr(model, 'set_metric_training'):
@@ -73,8 +103,13 @@ class FDNMEngine(Engine):
             raise ValueError(
                 f'The model has {num_classes} classes, but there are {datamanager.num_train_pids} training '
                 f'identities: create it with num_classes=datamanager.num_train_pids.')
-        self.device = torch.device('cuda' if self.use_gpu else 'cpu')
-        self.model = model.to(self.device)
+        self.device = torch.device('cuda', torch.cuda.current_device()) if self.use_gpu else torch.device('cpu')
+        self.processes = processes or Processes()
+        self._check_gpu(amp, sync_bn)
+        self.memory_format = torch.channels_last if channels_last else torch.preserve_format
+        self.model = model.to(self.device).to(memory_format=self.memory_format)
+        if not self.processes.alone and (self.use_gpu if sync_bn is None else sync_bn):
+            self.model = convert_sync_batchnorm(self.model)  # the parameters stay the optimizer's
         self.model.set_metric_training(True)
         self.optimizer = optimizer
         self.scheduler = scheduler
@@ -82,7 +117,7 @@ class FDNMEngine(Engine):
         self.loss = loss if loss is not None else FDNMLoss()
         self.config = config
         self.progress = progress
-        self.amp = amp
+        self.step = TrainingStep(self.model, optimizer, self.loss, amp, accumulate, compile, self.processes)
         self.best_by = best_by
         self.results: Dict[str, Dict[str, Any]] = {}
         self.outcomes: Dict[str, Dict[str, Outcomes]] = {}
@@ -92,6 +127,17 @@ class FDNMEngine(Engine):
         self._save_dir: Optional[Path] = None
         self._frozen = [p for p in self.model.parameters() if not p.requires_grad]
         self._bar: Any = None
+
+    def _check_gpu(self, amp: str, sync_bn: Optional[bool]) -> None:
+        if self.use_gpu:
+            return
+        if amp == 'fp16':
+            raise ValueError(
+                "train.amp is 'fp16', which takes a CPU minutes a step: train on a GPU, or take bf16 or none.")
+        if sync_bn and not self.processes.alone:
+            raise ValueError(
+                'train.sync_bn is true, but synchronised batch norms need a GPU: leave it at null or false, so that '
+                "each process's batch norms see its own part of the batch.")
 
     # training
 
@@ -122,31 +168,49 @@ class FDNMEngine(Engine):
             OSError: There is too little room for the run's files, before training.
         """
         folder = Path(save_dir)
-        test_only = bool(kwargs.get('test_only'))
+        self._save_dir = folder
+        if self.processes.is_main:
+            self._begin(folder, resume, bool(kwargs.get('test_only')))
+        with self._main_speaks():
+            last = folder / 'model' / LAST
+            state = self.processes.from_main(
+                lambda: read_checkpoint(last) if resume and last.exists() else None)
+            if state is not None:
+                kwargs['start_epoch'] = self._resume(last, state, max_epoch, kwargs)
+            super().run(save_dir=save_dir, max_epoch=max_epoch, **kwargs)
+        if self.processes.is_main:
+            write_outcomes(folder / 'outcomes.npz', self.outcomes)
+            write_json(folder / 'results.json', {
+                'results': self.results, 'epochs': max_epoch, 'history': self.history, 'best': self.best})
+        return self.results
+
+    def _begin(self, folder: Path, resume: bool, test_only: bool) -> None:
         if not test_only:
             # last, best, a new one of either before it takes the old one's place, and the Hub's format
             require_space(folder, 4 * self._state_bytes())
         if self.config is not None and not resume:
             write_text(folder / 'config.yaml', _to_yaml(self.config))
-        write_json(folder / 'environment.json', describe_environment(self.device))
-        self._save_dir = folder
-        if resume and (folder / 'model' / LAST).exists():
-            kwargs['start_epoch'] = self._resume(folder / 'model' / LAST, max_epoch, kwargs)
-        super().run(save_dir=save_dir, max_epoch=max_epoch, **kwargs)
-        write_outcomes(folder / 'outcomes.npz', self.outcomes)
-        write_json(folder / 'results.json', {
-            'results': self.results, 'epochs': max_epoch, 'history': self.history, 'best': self.best})
-        return self.results
+        write_json(folder / 'environment.json', describe_environment(self.device, self.processes.size))
+
+    @contextlib.contextmanager
+    def _main_speaks(self) -> Iterator[None]:
+        """Keep the other processes from printing and from writing TensorBoard files."""
+        if self.processes.is_main:
+            yield
+            return
+        self.writer = _NoWriter()
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
 
     def _state_bytes(self) -> int:
         """Of a checkpoint; SGD's momentum is as large as the parameters."""
         tensors = [*self.model.state_dict().values(), *self.model.parameters()]
         return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
-    def _resume(self, path: Path, max_epoch: int, kwargs: Mapping[str, Any]) -> int:
-        """Take up the state of a checkpoint; returns the number of epochs that are done."""
-        state = read_checkpoint(path)
-        load_into(path, state, model=self.model, optimizer=self.optimizer, scheduler=self.scheduler)
+    def _resume(self, path: Path, state: Mapping[str, Any], max_epoch: int, kwargs: Mapping[str, Any]) -> int:
+        """Take up the state of the checkpoint `path`; returns the number of epochs that are done."""
+        load_into(
+            path, state, model=self.model, optimizer=self.optimizer, scheduler=self.scheduler, scaler=self.step.scaler)
         done = int(state['epoch'])
         progress = state.get('progress', {})
         self.history, self.best = progress.get('history', []), progress.get('best')
@@ -162,10 +226,11 @@ class FDNMEngine(Engine):
         if hasattr(loader.sampler, 'set_epoch'):
             loader.sampler.set_epoch(self.epoch)
         # dropout and the like; batches and augmentation have seeds of their own
-        seed = np.random.SeedSequence((getattr(self.datamanager, 'seed', 0), self.epoch)).generate_state(1)
+        rank = (self.processes.rank,) if self.processes.rank else ()
+        seed = np.random.SeedSequence((getattr(self.datamanager, 'seed', 0), self.epoch, *rank)).generate_state(1)
         torch.manual_seed(int(seed[0]))
         self._epoch_sums: Dict[str, float] = {}
-        if not self.progress:
+        if not self._shows:
             super().train(print_freq=print_freq, fixbase_epoch=fixbase_epoch, open_layers=open_layers)
         else:
             title = f'epoch {self.epoch + 1}/{self.max_epoch}'
@@ -176,6 +241,7 @@ class FDNMEngine(Engine):
                     super().train(print_freq=len(loader) + 1, fixbase_epoch=fixbase_epoch, open_layers=open_layers)
                 finally:
                     self.train_loader, self._bar = loader, None
+        self.processes.share_statistics(self.model)
         means = {name: value / max(1, len(loader)) for name, value in self._epoch_sums.items()}
         self.history.append({'epoch': self.epoch + 1, 'lr': self._epoch_lr, **means})
         if self._save_dir is not None:
@@ -188,19 +254,11 @@ class FDNMEngine(Engine):
 
     def forward_backward(self, data: Mapping[str, Any]) -> Dict[str, float]:
         images, pids, modality = self.parse_data_for_train(data)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.amp):
-            output = self.model(images, modality)
         try:
-            loss, parts = self.loss(output, pids, modality)
+            summary = self.step(images, pids, modality, self.batch_idx, len(self.train_loader))
         except FloatingPointError as error:
             raise FloatingPointError(f'Epoch {self.epoch + 1}, batch {self.batch_idx + 1}: {error}'
                                      f'{self._non_finite(images, data)}') from None
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimizer.step()
-        summary = {'loss': loss.item(), **{f'loss_{name}': part.item() for name, part in parts.items()}}
-        logits = output.logits.detach().mean(dim=(1, 2))
-        summary['accuracy'] = (logits.argmax(dim=1) == pids).float().mean().item()
         for name, value in summary.items():
             self._epoch_sums[name] = self._epoch_sums.get(name, 0.) + value
         self._epoch_lr = self.get_current_lr()
@@ -215,7 +273,11 @@ class FDNMEngine(Engine):
 
     def parse_data_for_train(self, data: Mapping[str, Any]) -> Tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """(images, pids, modality) of a batch, on the engine's device."""
-        return tuple(data[key].to(self.device, non_blocking=True) for key in ('img', 'pid', 'modality'))  # type: ignore
+        return self._to_device(data['img']), self._to_device(data['pid']), self._to_device(data['modality'])
+
+    def _to_device(self, tensor: torch.Tensor) -> torch.Tensor:
+        of_images = self.memory_format if tensor.ndim == 4 else torch.preserve_format
+        return tensor.to(self.device, non_blocking=True, memory_format=of_images)
 
     def save_model(self, epoch: int, rank1: float, save_dir: str, is_best: bool = False) -> None:
         """Write save_dir/model/model-last.pth.tar, and model-best.pth.tar where the model is the best by `best_by`.
@@ -238,6 +300,8 @@ class FDNMEngine(Engine):
             epoch: Optional[int] = None,
             rank1: float = 0.,
     ) -> None:
+        if not self.processes.is_main:
+            return
         for name in self.get_model_names():
             state = {
                 'state_dict': self._models[name].state_dict(),
@@ -248,6 +312,8 @@ class FDNMEngine(Engine):
             }
             if self._scheds[name] is not None:
                 state['scheduler'] = self._scheds[name].state_dict()
+            if self.step.scaler is not None:
+                state['scaler'] = self.step.scaler.state_dict()
             write_checkpoint(folder / name / file, state)
 
     # evaluation
@@ -258,24 +324,30 @@ class FDNMEngine(Engine):
 
     def parse_data_for_eval(self, data: Mapping[str, Any]) -> Tuple[torch.Tensor, torch.Tensor]:
         """(images, modality) of a batch, on the engine's device."""
-        return data['img'].to(self.device, non_blocking=True), data['modality'].to(self.device, non_blocking=True)
+        return self._to_device(data['img']), self._to_device(data['modality'])
 
     @torch.no_grad()
     def embed(self, name: str, records: Sequence[Record], flip: bool = False) -> torch.Tensor:
         """Embeddings of a target's records (N, head_hidden_size), in their order, on the CPU.
 
-        With `flip`, the mean of the image's and its mirror image's.
+        With `flip`, the mean of the image's and its mirror image's. Several processes share the work; the main one gets
+        the embeddings, the others (0, head_hidden_size).
         """
         self.set_model_mode('eval')
-        loader = self.datamanager.loader_of(name, records)
-        embeddings = []
-        for data in tqdm(loader, desc=f'embed {name}', unit='batch', disable=not self.progress, leave=False):
+        loader = self.datamanager.loader_of(name, self.processes.shard(records))
+        embeddings = [torch.empty(0, self.model.head_hidden_size)]
+        for data in tqdm(loader, desc=f'embed {name}', unit='batch', disable=not self._shows, leave=False):
             images, modality = self.parse_data_for_eval(data)
             features = self.extract_features(images, modality)
             if flip:
                 features = (features + self.extract_features(images.flip(-1), modality)) / 2
             embeddings.append(features.float().cpu())
-        return torch.cat(embeddings)
+        return self.processes.collect(torch.cat(embeddings), len(records))
+
+    @property
+    def _shows(self) -> bool:
+        """Whether this process shows progress bars."""
+        return self.progress and self.processes.is_main
 
     def test(
             self,
@@ -307,7 +379,8 @@ class FDNMEngine(Engine):
                 for setting, result in self.results[name].items():
                     for metric in metrics_of(result):
                         self.writer.add_scalar(f'Test/{name}/{setting}/{metric}', result[metric], self.epoch)
-            print(format_results(name, self.results[name]))
+            if self.processes.is_main:
+                print(format_results(name, self.results[name]))
             if visrank:
                 from ..plots import save_ranked
                 for setting, lists in self.ranked[name].items():
@@ -324,17 +397,31 @@ class FDNMEngine(Engine):
         return next(iter(self.results[self.datamanager.targets[-1]].values()))
 
     def _evaluate_target(self, name: str, ranks: Sequence[int], rerank: bool, flip: bool, top: int) -> None:
-        settings = self.datamanager.settings[name]
-        records = needed_records(settings)
+        records = needed_records(self.datamanager.settings[name])
         features = self.embed(name, records, flip)
         rows = {record[0]: row for row, record in enumerate(records)}
-        self.results[name], self.ranked[name], self.outcomes[name] = {}, {}, {}
-        for setting in settings:
+        self.ranked[name], self.outcomes[name] = {}, {}
+        self.results[name] = self.processes.from_main(
+            lambda: self._rank(name, rows, features, ranks, rerank, flip, top))
+
+    def _rank(
+            self,
+            name: str,
+            rows: Mapping[str, int],
+            features: torch.Tensor,
+            ranks: Sequence[int],
+            rerank: bool,
+            flip: bool,
+            top: int,
+    ) -> Dict[str, Any]:
+        results: Dict[str, Any] = {}
+        for setting in self.datamanager.settings[name]:
             result, outcomes, lists = evaluate_setting(setting, rows, features, ranks, rerank, top)
             result.update(flipped=flip, reported_as=setting.reported, reported=reported(name, setting.reported))
-            self.results[name][setting.name] = result
+            results[setting.name] = result
             self.outcomes[name][setting.name] = outcomes
             self.ranked[name][setting.name] = lists
+        return results
 
 
 def _to_yaml(config: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ import torch
 __all__ = ['describe_environment']
 
 
-def describe_environment(device: torch.device) -> Dict[str, Any]:
+def describe_environment(device: torch.device, processes: int = 1) -> Dict[str, Any]:
     """Versions and hardware as plain JSON values; no names of machines, users or folders."""
     versions = {}
     for package in ('fdnm_timm', 'torch', 'torchvision', 'timm', 'torchreid', 'numpy', 'pillow'):
@@ -24,4 +24,5 @@ def describe_environment(device: torch.device) -> Dict[str, Any]:
         'device': torch.cuda.get_device_name(device) if device.type == 'cuda' else platform.processor() or 'cpu',
         'cpu_cores': os.cpu_count(),
         'threads': torch.get_num_threads(),
+        'processes': processes,
     }

@@ -21,6 +21,13 @@ def _check(name: str, channels: int, init: str) -> None:
         raise ValueError(f"{name}: init is {init!r}, but must be 'identity' or 'paper'.")
 
 
+def _laid_out_as(x: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
+    """`maps` in the memory format of x, so that a channels_last network stays one behind the transforms."""
+    if x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous():
+        return maps.contiguous(memory_format=torch.channels_last)
+    return maps
+
+
 @register_notrace_module
 class AmplitudeGuidedPhase(nn.Module):
     """Amplitude guided phase (Eq. 4-5): a gate made from the mean amplitudes multiplies the phases by (1 + S).
@@ -70,8 +77,8 @@ class AmplitudeGuidedPhase(nn.Module):
         spec = spectrum.rfft2(x, self.exportable)
         mean = spectrum.amplitude(spec).mean(dim=(-2, -1))
         strength = self.guide(mean.to(self.guide.weight.dtype)).to(spec.dtype).sigmoid()
-        spec = spectrum.rotate_phase(spec, strength.unsqueeze(-1).unsqueeze(-1))
-        return spectrum.irfft2(spec, int(x.shape[-1]), self.exportable).to(x.dtype)
+        spec = spectrum.rotate_phase(spec, strength)
+        return _laid_out_as(x, spectrum.irfft2(spec, int(x.shape[-1]), self.exportable).to(x.dtype))
 
     def extra_repr(self) -> str:
         return f'{self.channels}, init={self.init!r}'
@@ -172,12 +179,11 @@ class AmplitudeNuancesMining(nn.Module):
                 f'but maps (B, {self.channels}, H, W) are expected.')
         spec = spectrum.rfft2(x, self.exportable)
         nuances = self._nuances(spectrum.amplitude(spec))
-        maps = spectrum.irfft2(
-            spectrum.modulate_phasor(nuances, spec.unsqueeze(1)), int(x.shape[-1]), self.exportable)
+        maps = spectrum.irfft2(spectrum.modulate_phasor(nuances, spec), int(x.shape[-1]), self.exportable)
         if self.residual:
             # irfft2(A * exp(j*theta)) is x itself
             maps = maps + x.to(maps.dtype).unsqueeze(1)
-        maps = self.bn(maps.to(x.dtype).flatten(0, 1)).unflatten(0, (-1, 2))
+        maps = self.bn(_laid_out_as(x, maps.to(x.dtype).flatten(0, 1))).unflatten(0, (-1, 2))
         return maps[:, 0], maps[:, 1]
 
     def extra_repr(self) -> str:

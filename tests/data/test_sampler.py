@@ -155,3 +155,26 @@ def test_global_random_state_does_not_matter():
         random.seed(seed)
         streams.append(list(sampler()))
     assert streams[0] == streams[1]
+
+
+@pytest.mark.parametrize('number', [2, 3, 6])
+def test_processes_share_each_batch_by_identities(number):
+    """Their parts are the batch that one process draws, seeds of the augmentation included, and no image twice."""
+    whole = sampler(num_ids=6)
+    parts = [sampler(num_ids=6, rank=rank, num_replicas=number) for rank in range(number)]
+    for made in (whole, *parts):
+        made.set_epoch(3)
+    assert all(made.batch_size * number == whole.batch_size and len(made) * number == len(whole) for made in parts)
+    pids = [pid for _, pid, _ in make(COUNTS)[0]]
+    for batch, *shares in zip(batches(whole), *(batches(made) for made in parts), strict=True):
+        assert sorted(key for share in shares for key in share) == sorted(batch)
+        of_ranks = [{pids[place] for place, _ in share} for share in shares]
+        assert [len(of_rank) for of_rank in of_ranks] == [6 // number] * number
+        assert len(set.union(*of_ranks)) == 6
+
+
+def test_processes_that_cannot_share_a_batch():
+    with pytest.raises(ValueError, match=r'6 identities, which 4 processes cannot share evenly.*multiple of 4'):
+        sampler(num_ids=6, rank=0, num_replicas=4)
+    with pytest.raises(ValueError, match=r'rank is 2, but must lie in 0\.\.1'):
+        sampler(num_ids=6, rank=2, num_replicas=2)

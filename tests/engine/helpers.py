@@ -1,5 +1,5 @@
 """A small engine on a small data set."""
-from typing import Any
+from typing import Any, Optional, Type
 
 import timm
 import torch
@@ -13,9 +13,16 @@ def small_manager(root: Any, **kwargs: Any) -> CrossModalityDataManager:
     return CrossModalityDataManager(root=root, **{**args, **kwargs})
 
 
-def small_engine(manager: CrossModalityDataManager, scheduler: bool = True, seed: int = 0, **kwargs: Any) -> FDNMEngine:
+def small_engine(
+        manager: CrossModalityDataManager,
+        scheduler: bool = True,
+        seed: int = 0,
+        cls: Type[FDNMEngine] = FDNMEngine,
+        dtype: Optional[torch.dtype] = None,
+        **kwargs: Any,
+) -> FDNMEngine:
     torch.manual_seed(seed)
-    model = timm.create_model('fdnm_resnet18', num_classes=manager.num_train_pids, **kwargs.pop('model', {}))
+    model = timm.create_model('fdnm_resnet18', num_classes=manager.num_train_pids, **kwargs.pop('model', {})).to(dtype)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
     steps = torch.optim.lr_scheduler.StepLR(optimizer, 1) if scheduler else None
-    return FDNMEngine(manager, model, optimizer, steps, progress=False, **kwargs)
+    return cls(manager, model, optimizer, steps, progress=False, **kwargs)

@@ -272,6 +272,12 @@ def test_agp_gradcheck(size):
     check_gradients(make_agp(2, seed=5), maps(2, 2, *size, seed=5))
 
 
+def test_gradients_can_be_differentiated():
+    for module in (make_agp(1, seed=5), make_anm(1, seed=6).eval()):
+        x = maps(1, 1, 3, 4, seed=5).requires_grad_()
+        assert torch.autograd.gradgradcheck(lambda x, m=module: m(x), (x,), eps=1e-6, atol=1e-5, rtol=1e-3)
+
+
 @pytest.mark.parametrize('residual', [True, False])
 @pytest.mark.parametrize('size', [(4, 3), (3, 4), (1, 4), (1, 1)], ids=str)
 def test_anm_gradcheck(size, residual):
@@ -463,14 +469,15 @@ def test_half_types_keep_their_type(dtype):
         assert all(p.grad.dtype == dtype and p.grad.isfinite().all() for p in half.parameters())
 
 
-def test_autocast():
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16], ids=str)
+def test_autocast(dtype):
     x = maps(2, CHANNELS, 6, 4, seed=11).float()
     for module in both():
         for training in (True, False):
             module.train(training)
             expected = copy.deepcopy(module)(x)
             leaf = x.clone().requires_grad_()
-            with torch.autocast('cpu', torch.bfloat16):
+            with torch.autocast('cpu', dtype):
                 got = module(leaf)
             expected, got = (t if isinstance(t, tuple) else (t,) for t in (expected, got))
             for g, e in zip(got, expected, strict=True):
@@ -530,6 +537,8 @@ def test_channels_last():
         expected = copy.deepcopy(module)(x)
         got = module.to(memory_format=torch.channels_last)(x.to(memory_format=torch.channels_last))
         torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-5)
+        for one in got if isinstance(got, tuple) else (got,):
+            assert all(image.unsqueeze(0).is_contiguous(memory_format=torch.channels_last) for image in one)
 
 
 def test_input_is_left_alone():
