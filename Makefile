@@ -28,10 +28,10 @@ lint: setup
 types: setup
 	$(BIN)/mypy
 
-# The whole of timm's own test file for the smallest model, its structural tests for the others.
+# The whole of timm's own test file for the smallest models, its structural tests for the others.
 test: lint types
 	$(BIN)/python -m pytest
-	FDNM_CONTRACT_MODELS=fdnm_resnet18 $(BIN)/python -m pytest -p tests.contract.plugin \
+	FDNM_CONTRACT_MODELS=fdnm_resnet18,lightcnn29,fdnm_lightcnn29 $(BIN)/python -m pytest -p tests.contract.plugin \
 		$$($(BIN)/python -m tests.contract.fetch build)
 	$(BIN)/python -m pytest -m cfg -p tests.contract.plugin $$($(BIN)/python -m tests.contract.fetch build)
 

@@ -62,6 +62,8 @@ ROWS: Dict[str, Row] = {
     },
     'lightcnn+agp12': Row(('model.anm=false',), ('lightcnn',)),
     f'{FACES} avg': Row(('model.global_pool=avg',), (FACES,)),
+    # the recipes for faces give L_cnm unit vectors too
+    f'{FACES} raw': Row(('loss.cnm_normalize=false',), (_FACES_NO_CNM, FACES)),
 }
 
 STUDIES: Dict[str, Study] = {
@@ -72,7 +74,7 @@ STUDIES: Dict[str, Study] = {
         _NO_CNM, FULL), 3),
     'table4': Study('AGP after each block', ('base+local', *(f'base+local+agp{stage}' for stage in range(5))), 4),
     'table5': Study('LightCNN-29 with the parts of the method, for faces', (
-        'lightcnn', _FACES_BN, 'lightcnn+anm', _FACES_NO_CNM, FACES), 5),
+        'lightcnn', _FACES_BN, 'lightcnn+anm', _FACES_NO_CNM, FACES, f'{FACES} raw'), 5),
     # which the paper leaves open
     'faces': Study('Where AGP goes in LightCNN-29, and whether its fc is kept', (
         'lightcnn', *(f'lightcnn+agp{stage}' for stage in range(5)), 'lightcnn+agp12', FACES, f'{FACES} avg')),

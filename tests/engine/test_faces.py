@@ -63,7 +63,7 @@ def test_images_are_grey_in_0_1(config):
         assert images.shape[1:] == (1, 32, 32) and 0 <= images.min() < 0.3 < 0.6 < images.max() <= 1
 
 
-@pytest.mark.parametrize('recipe', ['oulu_casia', 'buaa_visnir', 'synthetic_faces'])
+@pytest.mark.parametrize('recipe', ['oulu_casia', 'buaa_visnir', 'casia_nirvis2', 'synthetic_faces'])
 def test_face_recipes_go_through_the_same_engine(recipe):
     config = load_config(recipe_path(recipe))
     assert config.data.dataset == recipe and config.model.name == 'fdnm_lightcnn29'

@@ -15,7 +15,7 @@ from typing import Any, Dict, List, NamedTuple, Optional
 
 import torch
 
-__all__ = ['Answer', 'Client', 'digest']
+__all__ = ['Answer', 'Client', 'digest', 'environment']
 
 
 class Answer(NamedTuple):
@@ -27,16 +27,20 @@ class Answer(NamedTuple):
     warnings: List[str]  # logged by fdnm_timm
 
 
+def environment(url: str, home: Path, **more: str) -> Dict[str, str]:
+    """Of a process that knows the test Hub at `url` and no other, with a cache of its own."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith('HF_') and not k.lower().endswith('_proxy')}
+    return {**kept, 'HF_ENDPOINT': url, 'HF_HOME': str(home), 'HF_HUB_DISABLE_XET': '1', 'OMP_NUM_THREADS': '1',
+            'HF_HUB_DISABLE_PROGRESS_BARS': '1', **more}
+
+
 class Client:
     """The tests' side: `client('pull', repo_id='org/name')`."""
 
-    def __init__(self, url: str, home: Path, **environment: str) -> None:
-        kept = {k: v for k, v in os.environ.items() if not k.startswith('HF_') and not k.lower().endswith('_proxy')}
+    def __init__(self, url: str, home: Path, **more: str) -> None:
         self.process = subprocess.Popen(
             [sys.executable, '-m', 'tests.hub.client'], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            cwd=Path(__file__).parents[2],
-            env={**kept, 'HF_ENDPOINT': url, 'HF_HOME': str(home), 'HF_HUB_DISABLE_XET': '1', 'OMP_NUM_THREADS': '1',
-                 'HF_HUB_DISABLE_PROGRESS_BARS': '1', **environment})
+            cwd=Path(__file__).parents[2], env=environment(url, home, **more))
 
     def __call__(self, action: str, **arguments: Any) -> Answer:
         assert self.process.stdin and self.process.stdout

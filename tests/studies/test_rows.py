@@ -59,6 +59,7 @@ def test_rows_and_studies_name_what_exists():
     ('lightcnn+agp+anm', [1, 2], True, False),
     ('lightcnn+agp+anm+cnm', [1, 2], True, False),
     ('lightcnn+agp+anm+cnm avg', [1, 2], True, False),
+    ('lightcnn+agp+anm+cnm raw', [1, 2], True, False),
     ('lightcnn+agp12', [1, 2], False, False),
     *((f'lightcnn+agp{stage}', [stage], False, False) for stage in range(5)),
 ])
