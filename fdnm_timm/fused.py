@@ -2,8 +2,8 @@
 
 A chain of pointwise operations in eager PyTorch reads and writes the whole tensor once an operation; compiled it does
 so once. Compiling takes seconds to a minute, once a machine (inductor keeps the result on disk), so by default ('auto')
-only large tensors are worth it, and only where a compiler is there. The environment variable FDNM_COMPILE sets another
-mode: 'always', whatever the size, or 'never'. Results differ between the modes by rounding only.
+only large tensors on GPUs are worth it, and only where a compiler is there. The environment variable FDNM_COMPILE sets
+another mode: 'always', whatever the size, or 'never'. Results differ between the modes by rounding only.
 
 On the CPU, compiled or not, large tensors are worked off in blocks of rows: what lies between the first operation and
 the last then stays in the cache, and no large intermediate result is ever allocated.
@@ -70,7 +70,8 @@ def _pays(tensors: Tensors) -> bool:
     """Whether to compile for these tensors; the answer depends on nothing that changes within a run."""
     if _mode == 'never' or not compiler_available(tensors[0].device.type):
         return False
-    return _mode == 'always' or tensors[0].numel() >= _LARGE
+    # on CPUs, compiling was not measured to gain more than the blocks do
+    return _mode == 'always' or tensors[0].device.type == 'cuda' and tensors[0].numel() >= _LARGE
 
 
 def _plain(tensors: Tensors) -> bool:

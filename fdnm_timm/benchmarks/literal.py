@@ -38,8 +38,8 @@ class LiteralAGP(AmplitudeGuidedPhase):
 class LiteralANM(AmplitudeNuancesMining):
     """`AmplitudeNuancesMining` in polar form: its constructor, parameters and results, another way to them.
 
-    Takes float32 or float64 maps (B, channels, H, W) of more than one bin. Its gradients are those of the printed
-    equations, without the clamp at small amplitudes.
+    Takes float32 or float64 maps (B, channels, H, W) of more than one bin. Its gradients are autograd's, without
+    the clamp at small amplitudes; where a mined amplitude is negative, `torch.polar`'s own gradient has the wrong sign.
     """
 
     def forward(self, x: torch.Tensor) -> Tuple[torch.Tensor, torch.Tensor]:

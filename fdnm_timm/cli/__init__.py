@@ -15,12 +15,12 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     parser.add_argument('--version', action='version', version=f'fdnm_timm {__version__}')
     parser.add_argument('--traceback', action='store_true', help='show where an error comes from')
     try:
-        from . import compare, data, demo, evaluate, publish, reproduce, train
+        from . import benchmark, compare, data, demo, evaluate, publish, reproduce, train
     except ImportError as error:
         print(f'fdnm: {error}', file=sys.stderr)
         return 2
     commands = parser.add_subparsers(dest='command', required=True, metavar='COMMAND')
-    for command in (demo, data, train, evaluate, compare, reproduce, publish):
+    for command in (demo, data, train, evaluate, compare, reproduce, publish, benchmark):
         command.add_parser(commands)
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format='%(levelname)s: %(message)s')

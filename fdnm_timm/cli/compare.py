@@ -41,7 +41,8 @@ def _read(folder: Path) -> Tuple[Dict[str, Any], Dict[str, Dict[str, Any]]]:
 def compare(folders: List[Path], metrics: List[str]) -> str:
     """The table of `fdnm compare`, one row a configuration, named by the keys in which the configurations differ."""
     runs = [_read(folder) for folder in folders]
-    ignored = ('train.seed', 'data.root', 'data.workers')  # no other experiment, only another draw, place or speed
+    # no other experiment, only another draw, place or speed
+    ignored = ('train.seed', 'data.root', 'data.workers', 'data.cache')
     keys = [key for key in runs[0][0] if key not in ignored and len({str(config.get(key)) for config, _ in runs}) > 1]
     settings = list(runs[0][1])
     rows: Dict[str, List[Dict[str, Dict[str, Any]]]] = {}

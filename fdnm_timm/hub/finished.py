@@ -88,8 +88,8 @@ def _check_origin(run: FinishedRun) -> None:
 def shareable_config(config: Dict[str, Any]) -> Dict[str, Any]:
     """A run's configuration without folders of the machine that it ran on.
 
-    `data.root` is left out, so that whoever uses the configuration gives a root of their own; of any other absolute
-    path, the file's name stays.
+    `data.root` and `data.cache` are left out, so that whoever uses the configuration gives folders of their own; of any
+    other absolute path, the file's name stays.
     """
     def without_folders(value: Any) -> Any:
         if isinstance(value, dict):
@@ -99,5 +99,6 @@ def shareable_config(config: Dict[str, Any]) -> Dict[str, Any]:
         return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
 
     out = without_folders(config)
-    out.get('data', {}).pop('root', None)
+    for name in ('root', 'cache'):
+        out.get('data', {}).pop(name, None)
     return out

@@ -10,7 +10,7 @@ from .rows import ROWS, STUDIES
 __all__ = ['Job', 'plan', 'run_jobs']
 
 # where and how fast, not what
-_FREE = {'data': ('root', 'workers', 'batch_size_test'), 'train': ('use_gpu',)}
+_FREE = {'data': ('root', 'workers', 'batch_size_test', 'cache'), 'train': ('use_gpu', 'timeout')}
 # of no effect where there is no L_cnm
 _OF_CNM = ('lambda_cnm', 'margin_cnm', 'cnm_reduction', 'cnm_normalize')
 
