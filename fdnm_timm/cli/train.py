@@ -19,7 +19,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
                     '(torchrun --nproc-per-node N -m fdnm_timm.cli train ...), several processes share each batch.')
     add_config_options(parser)
     parser.add_argument('--row', choices=sorted(ROWS), metavar='ROW',
-                        help=f"settings of a row of the paper's Tables 3 and 4 or of a control: {', '.join(ROWS)}")
+                        help=f"settings of a row of the paper's Tables 3 to 5 or of a control: {', '.join(ROWS)}")
     parser.add_argument('--save-dir', type=Path, help='folder of the run; by default runs/DATASET-MODEL-seedSEED')
     parser.add_argument('--resume', type=Path, metavar='RUN_DIR',
                         help='continue this run from its last whole epoch, with its own config')

@@ -117,13 +117,13 @@ def _build_engine(
         sharing: Processes,
 ) -> FDNMEngine:
     data, train, cfg = config.data, config.train, _pretrained_cfg(config.model.name)
-    torch.manual_seed(config.train.seed)  # of the fresh weights; batches and augmentation have seeds of their own
+    torch.manual_seed(train.seed)  # of the fresh weights; batches and augmentation have seeds of their own
     datamanager = CrossModalityDataManager(
         root=data.root, sources=dataset or data.dataset, height=data.height, width=data.width, num_ids=data.num_ids,
         num_instances=data.num_instances, batch_size_test=data.batch_size_test, workers=data.workers, pad=data.pad,
         margin=data.margin, flip=data.flip, grayscale=data.grayscale, erasing=data.erasing,
-        channels=cfg.input_size[0], mean=cfg.mean, std=cfg.std, seed=config.train.seed, held_out=data.hold_out,
-        options=data.options, use_gpu=config.train.use_gpu, cache=data.cache, progress=progress, rank=sharing.rank,
+        channels=cfg.input_size[0], mean=cfg.mean, std=cfg.std, seed=train.seed, held_out=data.hold_out,
+        options=data.options, use_gpu=train.use_gpu, cache=data.cache, progress=progress, rank=sharing.rank,
         num_replicas=sharing.size)
     model: Any = build_model(config.model, datamanager.num_train_pids, (data.height, data.width))
     model.set_grad_checkpointing(train.grad_checkpointing)

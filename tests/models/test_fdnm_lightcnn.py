@@ -10,7 +10,7 @@ from fdnm_timm.hub import save_pretrained
 from fdnm_timm.losses import FDNMLoss
 from fdnm_timm.models import FDNMOutput
 
-from .published import published_forward, published_state, wrap
+from .published import published_forward, wrap
 
 NAMES = {'fdnm_lightcnn29': 2, 'fdnm_lightcnn29_v1': 1}
 MODALITY = torch.tensor([0, 1, 1, 0])
@@ -25,16 +25,6 @@ def create(name='fdnm_lightcnn29', **kwargs):
 def load(name, file, **kwargs):
     overlay = dict(file=str(file), num_classes=7)
     return create(name, pretrained=True, pretrained_cfg_overlay=overlay, **kwargs)
-
-
-@pytest.fixture(scope='module')
-def files(tmp_path_factory):
-    """Published-like files for images of 32, so that the fc is small."""
-    folder = tmp_path_factory.mktemp('published')
-    states = {version: published_state(version, grid=2) for version in (1, 2)}
-    for version, state in states.items():
-        torch.save(wrap(state), folder / f'v{version}.pth.tar')
-    return folder, states
 
 
 @pytest.fixture

@@ -21,16 +21,6 @@ def load(name, file, **kwargs):
     return create(name, pretrained=True, pretrained_cfg_overlay=dict(file=str(file)), **kwargs)
 
 
-@pytest.fixture(scope='module')
-def files(tmp_path_factory):
-    """Published-like files for images of 32, so that the fc is small."""
-    folder = tmp_path_factory.mktemp('published')
-    states = {version: published_state(version, grid=2) for version in (1, 2)}
-    for version, state in states.items():
-        torch.save(wrap(state), folder / f'v{version}.pth.tar')
-    return folder, states
-
-
 def images(size=32, chans=1):
     return torch.rand(3, chans, size, size, generator=torch.Generator().manual_seed(0))
 
