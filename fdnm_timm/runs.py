@@ -6,7 +6,8 @@ import torch
 
 from .config import Config, DataConfig
 from .data import CrossModalityDataset
-from .engine import FDNMEngine, Processes, build_engine
+from .distributed import Processes
+from .engine import FDNMEngine, build_engine
 from .hub import save_pretrained
 from .plots import plot_training, save_figure, save_ranked
 

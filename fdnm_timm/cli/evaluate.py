@@ -7,7 +7,8 @@ import timm
 import torch
 
 from ..config import Config, load_config
-from ..engine import BEST, LAST, Processes, build_engine, joined, read_checkpoint, write_outcomes
+from ..distributed import Processes, joined
+from ..engine import BEST, LAST, build_engine, read_checkpoint, write_outcomes
 from ..files import write_json
 from ..runs import config_of
 from ._options import add_config_options, read_config

@@ -3,7 +3,7 @@ import argparse
 from pathlib import Path
 
 from ..config import Config
-from ..engine import joined
+from ..distributed import joined
 from ..runs import config_of, is_finished, new_run_folder, train_run
 from ..studies import ROWS
 from ._options import add_config_options, read_config

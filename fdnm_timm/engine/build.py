@@ -8,9 +8,9 @@ from timm.models import PretrainedCfg
 
 from ..config import Config, ModelConfig, OptimConfig
 from ..data import CrossModalityDataset
+from ..distributed import Processes
 from ..losses import FDNMLoss
 from .datamanager import CrossModalityDataManager
-from .distributed import Processes
 from .engine import FDNMEngine
 
 __all__ = ['build_engine', 'build_model', 'build_optimizer', 'build_scheduler', 'lr_factor']

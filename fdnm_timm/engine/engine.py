@@ -10,12 +10,12 @@ from timm.layers import convert_sync_batchnorm
 from tqdm import tqdm
 
 from ..data import Record
+from ..distributed import Processes
 from ..files import write_json, write_text
 from ..losses import FDNMLoss
 from ..reported import reported
 from ._torchreid import Engine
 from .checkpoint import BEST, LAST, load_into, read_checkpoint, require_space, write_checkpoint
-from .distributed import Processes
 from .environment import describe_environment
 from .evaluation import Outcomes, RankedLists, evaluate_setting, metrics_of, needed_records
 from .results import format_results, write_outcomes

@@ -4,8 +4,8 @@ from typing import Any, ContextManager, Dict, Optional, Tuple, Union
 
 import torch
 
+from ..distributed import Processes
 from ..losses._distance import full_precision
-from .distributed import Processes
 
 __all__ = ['AMP', 'TrainingStep']
 

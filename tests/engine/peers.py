@@ -12,7 +12,8 @@ import torch
 import torch.distributed as dist
 
 from fdnm_timm.cli import main
-from fdnm_timm.engine import FDNMEngine, Processes, joined
+from fdnm_timm.distributed import Processes, joined
+from fdnm_timm.engine import FDNMEngine
 
 from .helpers import small_engine, small_manager
 

@@ -13,8 +13,8 @@ from typing import Any, Dict, List, NamedTuple
 import pytest
 import torch
 
-from fdnm_timm.engine import LAST, PeerError, Processes, joined
-from fdnm_timm.engine.distributed import _is_of_peers
+from fdnm_timm.distributed import PeerError, Processes, _is_of_peers, joined
+from fdnm_timm.engine import LAST
 
 from .helpers import small_engine, small_manager
 from .peers import WAIT, command_line, train
