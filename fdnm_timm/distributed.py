@@ -187,6 +187,7 @@ def joined(use_gpu: bool = True, timeout: float = 1800.) -> Iterator[Processes]:
             raise
         raise PeerError(
             f'Process {rank} of {size} lost another: it ended, or gave no answer within {timeout:g} seconds '
-            f'({str(error).splitlines()[0]}). What it printed says why; the run goes on with --resume.') from error
+            f'({str(error).splitlines()[0]}). What it printed says why. Started again, train '
+            f'goes on with --resume, and extract with the same command.') from error
     # not after an error: the group's end would wait for processes that are no more
     dist.destroy_process_group()
