@@ -182,3 +182,18 @@ def test_evaluate_a_run_without_a_model(fails, roads, tmp_path):
 def test_traceback_on_request(tmp_path):
     with pytest.raises(DatasetError, match='nowhere'):
         main(['--traceback', 'train', '--dataset', 'roadscene', '--root', str(tmp_path / 'nowhere')])
+
+
+def test_a_command_without_its_library_says_so_and_the_others_work(monkeypatch, fails, capsys):
+    monkeypatch.setattr('fdnm_timm.cli._COMMANDS', ('data', 'of_a_missing_library'))
+    assert "No module named 'fdnm_timm.cli.of_a_missing_library'" in fails('of_a_missing_library', '--any', 'thing')
+    code, out, _ = exits(capsys, '--help')
+    assert code == 0 and 'not available' in out
+    assert exits(capsys, 'data', '--help')[0] == 0
+
+
+def test_only_what_shares_its_work_starts_under_torchrun(monkeypatch, fails, tmp_path):
+    monkeypatch.setenv('WORLD_SIZE', '2')
+    message = fails('compare', tmp_path)
+    assert 'torchrun started 2 processes' in message and 'start `fdnm compare` without torchrun' in message
+    assert 'no run' in fails('evaluate', tmp_path)  # it comes to its own checks
