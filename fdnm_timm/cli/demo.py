@@ -12,9 +12,10 @@ from huggingface_hub import HfApi, constants, get_token
 
 from ..config import load_config, recipe_path
 from ..data import SyntheticVI
-from ..engine import FDNMEngine, build_engine
+from ..engine import FDNMEngine, build_engine, write_outcomes
 from ..files import write_json
 from ..hub import from_pretrained, model_card, push_to_hub
+from ..report import write_report
 from ..runs import finish_run, new_run_folder
 
 __all__ = ['add_parser', 'run']
@@ -24,8 +25,9 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         'demo', help='draw people, train, evaluate, save and reload; a few minutes on a CPU',
         description='Draw the SyntheticVI data set, train fdnm_resnet18 on it through the torchreid engine, evaluate '
-                    'before and after, save in Hub format, reload with timm and compare the embeddings. Given a '
-                    'repository, or a Hub on this machine by HF_ENDPOINT and HF_TOKEN, publish and pull the model too.')
+                    'before and after, save in Hub format, write an HTML report, reload with timm and compare the '
+                    'embeddings. Given a repository, or a Hub on this machine by HF_ENDPOINT and HF_TOKEN, publish and '
+                    'pull the model too.')
     parser.add_argument('--out', type=Path, default=Path('demo'), help='folder for everything (default: demo)')
     parser.add_argument('--set', dest='settings', metavar='KEY=VALUE', action='append', default=[],
                         help='change one key of the recipe, such as train.epochs=2')
@@ -81,11 +83,13 @@ def run(args: argparse.Namespace) -> int:
     print('2/5  Evaluating the untrained model ...')
     engine.test()
     before = engine.results
+    write_outcomes(args.out / 'untrained.npz', engine.outcomes)
     engine.results = {}
     print('3/5  Training fdnm_resnet18 in the torchreid engine ...')
     engine.run(save_dir=str(folder), max_epoch=config.train.epochs)
-    print('4/5  Saving in Hub format, with pictures ...')
+    print('4/5  Saving in Hub format, with pictures and a report ...')
     finish_run(engine, config, folder)
+    report = write_report(folder, args.out / 'report.html')
     print('5/5  Reloading with timm.create_model("local-dir:...", pretrained=True) ...')
     difference = _difference(engine, timm.create_model(f'local-dir:{folder / "hub"}', pretrained=True))
     if repo is not None:
@@ -100,7 +104,8 @@ def run(args: argparse.Namespace) -> int:
         print(setting)
         print(_row('  before training', before[name][setting]))
         print(_row('  after training', engine.results[name][setting]))
-    print(f'\nThe reloaded model gives the same embeddings. {time.monotonic() - start:.0f} s. Look into "{args.out}": '
-          f'demo.json, run/results.json, run/ranked_*.png, run/training.png, run/hub/.\n'
+    print(f'\nThe reloaded model gives the same embeddings. {time.monotonic() - start:.0f} s. Open "{report}" in a '
+          f'browser; the run is in "{folder}". How training moved the distances:\n'
+          f'  fdnm plot distances {args.out / "untrained.npz"} {folder} --out {args.out / "distances.png"}\n'
           f'The people are drawn: these numbers say that the parts work together, and nothing about real data.')
     return 0

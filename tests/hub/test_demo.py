@@ -26,3 +26,5 @@ def test_demo_publishes_to_and_pulls_from_a_hub_that_it_is_given(hub, tmp_path):
     assert {'model.safetensors', 'config.json', 'README.md'} <= files.keys()
     assert any(r.method == 'GET' and r.path.endswith('model.safetensors') for r in hub.requests)  # it came back
     assert f'{hub.url}/org/fdnm_demo' in done.stdout
+    assert '<h1' in (tmp_path / 'demo' / 'report.html').read_text()
+    assert (tmp_path / 'demo' / 'untrained.npz').exists()
