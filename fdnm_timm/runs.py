@@ -1,17 +1,22 @@
 """A run's folder: made, trained into, continued, and known to be whole."""
+from functools import partial
 from pathlib import Path
-from typing import Any, Dict, Optional, Union
+from typing import Any, Dict, List, Optional, Union
 
 import torch
 
-from .config import Config, DataConfig
-from .data import CrossModalityDataset
+from .config import Config, DataConfig, load_config
+from .data import CrossModalityDataset, create_dataset
 from .distributed import Processes
 from .engine import FDNMEngine, build_engine
+from .engine.samples import collect_all_samples, write_samples
 from .hub import save_pretrained
-from .plots import plot_training, save_figure, save_ranked
+from .plots import plot_ranked, plot_training, save_figure
+from .ranked import RankedQuery, load_image, ranked_queries, write_ranked
 
-__all__ = ['config_of', 'finish_run', 'is_finished', 'new_run_folder', 'train_run']
+__all__ = [
+    'config_of', 'dataset_of', 'finish_run', 'is_finished', 'new_run_folder', 'ranked_of', 'train_run',
+]
 
 _LAST_WRITTEN = Path('hub') / 'config.json'
 
@@ -33,6 +38,26 @@ def config_of(folder: Path) -> Path:
         raise FileNotFoundError(
             f'"{folder}" is no run: it has no config.yaml. Give a folder that `fdnm train` left.')
     return file
+
+
+def dataset_of(folder: Path, root: Union[str, Path, None] = None) -> CrossModalityDataset:
+    """The data set of a run, which loads the images that its pictures show.
+
+    Args:
+        folder: The run's folder.
+        root: Where the data set lies now; None: where it lay then.
+
+    Raises:
+        FileNotFoundError: The folder is no run, or the data set is not there.
+        DatasetError: It is malformed.
+    """
+    data = load_config(config_of(folder)).data
+    place = Path(root or data.root)
+    if not place.is_dir():  # a drawn set would be drawn again
+        raise FileNotFoundError(
+            f'The run "{folder}" shows images of {data.dataset}, but there is no folder "{place}". Give the place of '
+            f'the data set with --root.')
+    return create_dataset(data.dataset, place, **data.options)
 
 
 def is_finished(folder: Path) -> bool:
@@ -67,14 +92,30 @@ def _preprocessing(engine: FDNMEngine, config: DataConfig) -> Dict[str, Any]:
         crop_pct=config.height / (config.height + config.margin))
 
 
+def ranked_of(engine: FDNMEngine) -> Dict[str, Dict[str, List[RankedQuery]]]:
+    """Some queries of every [target][setting] that the engine evaluated, with what was found; for `write_ranked`."""
+    return {
+        name: {setting: ranked_queries(lists, engine.datamanager.datasets[name]) for setting, lists in settings.items()}
+        for name, settings in engine.ranked.items()}
+
+
+def _write_ranked(engine: FDNMEngine, folder: Path) -> None:
+    ranked = ranked_of(engine)
+    for name, settings in ranked.items():
+        load = partial(load_image, engine.datamanager.datasets[name])
+        for setting, queries in settings.items():
+            figure = plot_ranked(queries, load, title=f'{name}, {setting}')
+            save_figure(folder / f'ranked_{setting}.png', figure, dpi=200)
+    if ranked:
+        write_ranked(folder / 'ranked.json', ranked)
+
+
 def finish_run(engine: FDNMEngine, config: Config, folder: Path) -> None:
-    """Write the pictures and the trained model in Hub format."""
+    """Write the pictures, what further ones are made of, and at last the trained model in Hub format."""
     if engine.history:
         save_figure(folder / 'training.png', plot_training(engine.history))
-    for name, settings in engine.ranked.items():
-        for setting, lists in settings.items():
-            save_ranked(
-                folder / f'ranked_{setting}.png', lists, engine.datamanager.datasets[name], title=f'{name}, {setting}')
+    _write_ranked(engine, folder)
+    write_samples(folder / 'samples.npz', collect_all_samples(engine))
     engine.model.set_metric_training(False)
     engine.model.to(memory_format=torch.contiguous_format)  # safetensors takes no other
     save_pretrained(

@@ -6,6 +6,7 @@ import torch
 
 from ..data import Record
 from ..metrics import QueryRanks, cosine_distances, rank_queries, retrieve, verification
+from ..metrics.distances import PairDistances, pair_distances
 from ..protocols import Setting, Trial
 from ._torchreid import re_ranking
 
@@ -20,7 +21,10 @@ class RankedLists(NamedTuple):
 
 
 class Outcomes(NamedTuple):
-    """What became of every query of a setting, for intervals and paired comparisons; T trials, F false accept rates."""
+    """What became of every query of a setting, for intervals, paired comparisons and figures.
+
+    T trials, Q queries, F false accept rates.
+    """
     pids: np.ndarray  # (Q,)
     first: np.ndarray  # (T, Q) place of the first match from 0, -1 without a match
     ap: np.ndarray  # (T, Q) average precision, NaN without a match
@@ -30,6 +34,49 @@ class Outcomes(NamedTuple):
     # without a match
     accepted: np.ndarray = np.empty((0, 0, 0))
     roc: np.ndarray = np.empty((3, 0))  # (3, P) FAR, TPR and threshold of the first trial
+    # (2, B) pairs of a query and a gallery image that the rule leaves, over all trials, by cosine distance: those of
+    # one identity, then those of two; B = metrics.distances.NUM_BINS, or 0 where they were not counted
+    distances: np.ndarray = np.zeros((2, 0), dtype=np.int64)
+    distance_means: np.ndarray = np.full(2, np.nan)  # (2,) of the same pairs; NaN where there are none
+
+    @property
+    def fars(self) -> List[float]:
+        """The false accept rates of `verified`, as fractions."""
+        return [float(name.removeprefix('VR@FAR=').removesuffix('%')) / 100 for name in self.verified.tolist()]
+
+    def values(self, metric: str) -> np.ndarray:
+        """(T, Q) in percent, NaN without a match.
+
+        Args:
+            metric: 'R1' and any other rank, 'mAP', 'mINP', or one of `verified`.
+
+        Raises:
+            ValueError: There is no such metric here.
+        """
+        if metric in ('mAP', 'mINP'):
+            return 100 * (self.ap if metric == 'mAP' else self.inp)
+        if metric in self.verified.tolist():
+            return 100 * self.accepted[:, self.verified.tolist().index(metric)]
+        if metric[:1] == 'R' and metric[1:].isdecimal():
+            return np.where(self.first >= 0, 100. * (self.first < int(metric[1:])), np.nan)
+        raise ValueError(
+            f'The outcomes tell nothing of {metric!r}, only of R1, R2, ..., mAP, mINP'
+            f'{"".join(", " + name for name in self.verified.tolist())}.')
+
+    def per_trial(self, metric: str) -> np.ndarray:
+        """(T,) in percent: each trial's figure, the mean over its queries that have a match. Raises as `values`."""
+        return _mean(self.values(metric), axis=1)
+
+    def per_query(self, metric: str) -> np.ndarray:
+        """(Q,) in percent: the mean over the trials in which the query has a match, else NaN. Raises as `values`."""
+        return _mean(self.values(metric), axis=0)
+
+
+def _mean(values: np.ndarray, axis: int) -> np.ndarray:
+    """Over what is not NaN; NaN where nothing is."""
+    valid = ~np.isnan(values)
+    count = valid.sum(axis=axis)
+    return np.where(valid, values, 0).sum(axis=axis) / np.where(count, count, np.nan)
 
 
 def needed_records(settings: Sequence[Setting]) -> List[Record]:
@@ -115,6 +162,13 @@ def _verify(distmat: torch.Tensor, q_pids: np.ndarray, g_pids: np.ndarray, fars:
         figures, result.warnings, np.where(pairs > 0, accepted / pairs[pairs > 0].mean(), np.nan), np.stack(result.roc))
 
 
+def _together(pairs: Sequence[PairDistances]) -> Tuple[np.ndarray, np.ndarray]:
+    """`distances` and `distance_means` of `Outcomes`, of the trials' pairs."""
+    counts = np.sum([of_trial.counts for of_trial in pairs], axis=0)
+    number = counts.sum(axis=1)
+    return counts, np.sum([of_trial.sums for of_trial in pairs], axis=0) / np.where(number, number, np.nan)
+
+
 def evaluate_setting(
         setting: Setting,
         rows: Mapping[str, int],
@@ -142,9 +196,10 @@ def evaluate_setting(
         ValueError: No query of a trial has a match.
     """
     distances = _Distances(setting, rows, features)
-    trials, outcomes, verified = [], [], []
+    trials, outcomes, verified, pairs = [], [], [], []
     for number, trial in enumerate(setting.trials):
-        distmat = distances.reranked(trial) if rerank else distances.of(trial)
+        cosine = distances.of(trial)
+        distmat = distances.reranked(trial) if rerank else cosine
         (q_pids, q_camids), (g_pids, g_camids) = _labels(trial.query), _labels(trial.gallery)
         labels: Dict[str, Any] = dict(
             q_pids=q_pids, g_pids=g_pids, q_camids=q_camids, g_camids=g_camids, rule=setting.rule)
@@ -154,6 +209,7 @@ def evaluate_setting(
                 f'{setting.name}, trial {number}: none of the {len(q_pids)} queries has a match among the '
                 f'{len(g_pids)} gallery images (rule {setting.rule!r}).')
         outcomes.append(outcome)
+        pairs.append(pair_distances(distmat=cosine, **labels))
         if setting.fars:
             verified.append(_verify(distmat, q_pids, g_pids, setting.fars))
         trials.append({
@@ -173,7 +229,9 @@ def evaluate_setting(
         'rule': setting.rule, 'cmc': setting.cmc, **setting.variant, 'reranked': rerank,
         'warnings': sorted({warning for of_trial in verified for warning in of_trial.warnings}),
     }
+    counts, means = _together(pairs)
     of_queries = Outcomes(pids, *(np.stack([getattr(o, f) for o in outcomes]) for f in ('first', 'ap', 'inp')))
+    of_queries = of_queries._replace(distances=counts, distance_means=means)
     if verified:
         of_queries = of_queries._replace(
             verified=np.array([vr_name(far) for far in setting.fars]),

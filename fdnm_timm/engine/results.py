@@ -1,6 +1,6 @@
 """Results as tables for people and as files."""
 from pathlib import Path
-from typing import Any, List, Mapping
+from typing import Any, Dict, List, Mapping
 
 import numpy as np
 
@@ -43,10 +43,16 @@ def _notes(result: Mapping[str, Any]) -> List[str]:
     ]
 
 
+# 32 bits hold every other value
+_WIDE = ('distances', 'distance_means')
+_NARROW = {'i': np.int32, 'f': np.float32}
+
+
 def write_outcomes(path: Path, outcomes: Mapping[str, Mapping[str, Outcomes]]) -> None:
     """Every query's outcome, of [target][setting], as an .npz with keys 'target/setting/field'."""
     arrays = {
-        f'{target}/{setting}/{field}': value.astype({'i': np.int32, 'f': np.float32}.get(value.dtype.kind, value.dtype))
+        f'{target}/{setting}/{field}': value if field in _WIDE else value.astype(
+            _NARROW.get(value.dtype.kind, value.dtype))
         for target, settings in outcomes.items() for setting, outcome in settings.items()
         for field, value in outcome._asdict().items()
     }
@@ -54,11 +60,23 @@ def write_outcomes(path: Path, outcomes: Mapping[str, Mapping[str, Outcomes]]) -
         np.savez_compressed(file, **arrays)
 
 
-def read_outcomes(path: Path) -> dict[str, dict[str, Outcomes]]:
-    """What `write_outcomes` wrote. Raises ValueError or OSError for a damaged or missing file."""
-    found: dict[str, dict[str, dict[str, np.ndarray]]] = {}
-    with np.load(path, allow_pickle=False) as file:
-        for key in file.files:
-            target, setting, field = key.split('/')
-            found.setdefault(target, {}).setdefault(setting, {})[field] = file[key]
-    return {t: {s: Outcomes(**fields) for s, fields in settings.items()} for t, settings in found.items()}
+def read_outcomes(path: Path) -> Dict[str, Dict[str, Outcomes]]:
+    """What `write_outcomes` wrote; what an older version did not write keeps its default.
+
+    Raises:
+        OSError: The file is missing.
+        ValueError: It is damaged, or holds something else.
+    """
+    found: Dict[str, Dict[str, Dict[str, np.ndarray]]] = {}
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            for key in file.files:
+                target, setting, field = key.split('/')
+                found.setdefault(target, {}).setdefault(setting, {})[field] = file[key]
+        return {t: {s: Outcomes(**fields) for s, fields in settings.items()} for t, settings in found.items()}
+    except OSError:
+        raise
+    except Exception as error:  # NumPy's, zipfile's and zlib's, as the damage has it
+        raise ValueError(
+            f'"{path}" is damaged, or holds no outcomes: {error}. Make it again with '
+            f'`fdnm evaluate RUN --outcomes {path}`.') from error

@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from fdnm_timm.engine.evaluation import evaluate_setting, metrics_of
-from fdnm_timm.metrics import verification
+from fdnm_timm.metrics import cosine_distances, verification
+from fdnm_timm.metrics.distances import MAX_DISTANCE, NUM_BINS
 from fdnm_timm.protocols import Setting, Trial
 
 FARS = (0.1, 0.01, 0.0001)
@@ -65,3 +66,50 @@ def test_reranked_similarities_are_verified_too(faces):
     plain, reranked = (evaluate_setting(setting, rows, features, rerank=value)[0] for value in (False, True))
     assert plain['trials'][0]['thresholds'] != reranked['trials'][0]['thresholds']
     assert all(0 <= reranked[name] <= 100 for name in metrics_of(reranked))
+
+
+def test_figures_of_trials_and_queries_are_those_of_the_result(faces):
+    setting, rows, features = faces
+    setting = setting._replace(trials=[setting.trials[0], setting.trials[0]._replace(
+        gallery=setting.trials[0].gallery[:-6])])  # in which some queries have no match
+    result, outcomes, _ = evaluate_setting(setting, rows, features)
+    for metric in metrics_of(result):
+        np.testing.assert_allclose(outcomes.per_trial(metric), [trial[metric] for trial in result['trials']])
+        values = outcomes.values(metric)
+        some = np.flatnonzero(np.isnan(values[1]) & ~np.isnan(values[0]))
+        assert len(some)
+        np.testing.assert_array_equal(outcomes.per_query(metric)[some], values[0][some])
+        both = ~np.isnan(values).any(axis=0)
+        np.testing.assert_allclose(outcomes.per_query(metric)[both], values[:, both].mean(axis=0))
+        assert np.isnan(outcomes.per_query(metric)[outcomes.pids == 11]).all()
+    assert outcomes.fars == pytest.approx(FARS)
+    with pytest.raises(ValueError, match="nothing of 'VR@FAR=2%'.*VR@FAR=10%"):
+        outcomes.values('VR@FAR=2%')
+
+
+@pytest.mark.parametrize('rerank', [False, True])
+def test_distances_of_all_trials_by_the_rule(faces, rerank):
+    """Those of the embeddings, re-ranked or not."""
+    setting, rows, features = faces
+    cams = [3, 3, 1]
+    query, gallery = setting.trials[0]
+    query = [(path, pid, cams[n % 3]) for n, (path, pid, _) in enumerate(query)]
+    gallery = [(path, pid, 2 - pid % 2) for path, pid, _ in gallery]
+    setting = setting._replace(
+        trials=[setting.trials[0]._replace(query=query, gallery=part) for part in (gallery, gallery[:20])],
+        rule='sysu_mm01', fars=())
+    _, outcomes, _ = evaluate_setting(setting, rows, features, rerank=rerank)
+    counts, values = np.zeros((2, NUM_BINS)), [[], []]
+    for trial in setting.trials:
+        q, g = ([rows[path] for path, _, _ in part] for part in trial)
+        distances = cosine_distances(features[q], features[g]).numpy()
+        for i, (_, pid, camid) in enumerate(trial.query):
+            for j, (_, other, its) in enumerate(trial.gallery):
+                if not (camid == 3 and its == 2):
+                    values[pid != other].append(distances[i, j])
+    for place in (0, 1):
+        counts[place] = np.histogram(values[place], NUM_BINS, (0, MAX_DISTANCE))[0]
+    assert outcomes.distances.dtype == np.int64
+    np.testing.assert_array_equal(outcomes.distances, counts)
+    np.testing.assert_allclose(outcomes.distance_means, [np.mean(v, dtype=np.float64) for v in values], rtol=1e-7)
+    assert outcomes.distance_means[0] < outcomes.distance_means[1]

@@ -54,7 +54,36 @@ def test_outcomes_round_trip(tmp_path):
             np.testing.assert_allclose(mine, its)
 
 
+def test_counts_beyond_32_bits_and_exact_means_are_kept(tmp_path):
+    ap = np.ones((1, 1))
+    mine = Outcomes(
+        np.array([5]), np.zeros((1, 1), dtype=int), ap, ap, distances=np.array([[2 ** 40], [3]]),
+        distance_means=np.array([1 / 3, np.nan]))
+    write_outcomes(tmp_path / 'o.npz', {'a': {'x': mine}})
+    found = read_outcomes(tmp_path / 'o.npz')['a']['x']
+    assert found.distances.tolist() == [[2 ** 40], [3]]
+    assert found.distance_means[0] == 1 / 3 and np.isnan(found.distance_means[1])
+
+
+def test_outcomes_of_an_older_version(tmp_path):
+    ap = np.ones((1, 2))
+    write_outcomes(tmp_path / 'o.npz', {'a': {'x': Outcomes(np.array([5, 6]), np.zeros((1, 2), dtype=int), ap, ap)}})
+    with np.load(tmp_path / 'o.npz') as file:
+        older = {key: file[key] for key in file.files if 'distance' not in key}
+    assert len(older) == 7
+    np.savez(tmp_path / 'older.npz', **older)
+    found = read_outcomes(tmp_path / 'older.npz')['a']['x']
+    assert found.distances.shape == (2, 0) and np.isnan(found.distance_means).all()
+    assert found.per_query('R1').tolist() == [100, 100]
+
+
 def test_damaged_outcomes(tmp_path):
     (tmp_path / 'o.npz').write_bytes(b'not a zip')
-    with pytest.raises((ValueError, OSError)):
-        read_outcomes(tmp_path / 'o.npz')
+    np.savez(tmp_path / 'other.npz', a=np.ones(3))
+    write_outcomes(tmp_path / 'half.npz', {'a': {'x': Outcomes(*np.ones((4, 1, 1000)))}})
+    (tmp_path / 'half.npz').write_bytes((tmp_path / 'half.npz').read_bytes()[:-200])
+    for name in ('o', 'other', 'half'):
+        with pytest.raises(ValueError, match=f'{name}.npz" is damaged, or holds no outcomes.*fdnm evaluate'):
+            read_outcomes(tmp_path / f'{name}.npz')
+    with pytest.raises(FileNotFoundError):
+        read_outcomes(tmp_path / 'none.npz')

@@ -1,0 +1,179 @@
+"""Distances between some test images' features, for pictures of how identities and modalities lie (Fig. 2 and 6)."""
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Sequence, Tuple, Union
+
+import numpy as np
+import torch
+
+from .. import spectrum
+from ..data import INFRARED, VISIBLE, Record
+from ..files import replacing
+from ..metrics import cosine_distances
+from ..ranked import relative_path
+from .evaluating_engine import EvaluatingEngine
+
+__all__ = ['Samples', 'collect_all_samples', 'collect_samples', 'read_samples', 'write_samples']
+
+_BLOCK_VALUES = 1 << 22  # of a block of channels in float64: 32 MiB, and a few times that with what is made of it
+
+
+class Samples(NamedTuple):
+    """Some test images, and how far their features lie from each other.
+
+    n images, ordered by identity and modality. Of the features in its Fig. 2 the paper gives no more than the names:
+    what they are here is this package's choice. They are those of the last stage's map x, before ANM and whatever
+    stands in its place, with X = rfft2(x): `amplitude` is |X|, and `phase` the unit phasors exp(j * arg X), 1 where
+    X = 0. Every bin of the half spectrum counts alike.
+    """
+    pids: np.ndarray  # (n,)
+    camids: np.ndarray  # (n,)
+    modality: np.ndarray  # (n,) int8, 0 visible, 1 infrared
+    paths: np.ndarray  # (n,) str, relative to the data set's folder where they lie in it
+    embedding: np.ndarray  # (n, n) float32, cosine distance of the embeddings, in [0, 2]
+    spatial: np.ndarray  # (n, n) float32, Euclidean distance of the maps
+    amplitude: np.ndarray  # (n, n) float32, Euclidean distance of the amplitudes
+    phase: np.ndarray  # (n, n) float32, root mean square over the bins of the chord |exp(j t1) - exp(j t2)|, in [0, 2]
+
+
+def _draw(
+        records: Sequence[Record],
+        modality_of: Callable[[str], int],
+        num_ids: int,
+        per_modality: int,
+        seed: int,
+) -> List[Record]:
+    """Images of a fixed draw of the identities that were seen in both modalities, by identity and modality."""
+    images: Dict[Tuple[int, int], List[Record]] = {}
+    for record in sorted(set(records)):
+        images.setdefault((record[1], modality_of(record[0])), []).append(record)
+    both = sorted({pid for pid, _ in images if (pid, VISIBLE) in images and (pid, INFRARED) in images})
+    if not both:
+        raise ValueError(
+            f'None of the {len({pid for pid, _ in images})} test identities was seen in both modalities: there is '
+            f'nothing to compare.')
+    rng = np.random.default_rng(seed)
+    drawn: List[Record] = []
+    for pid in sorted(rng.choice(both, min(num_ids, len(both)), replace=False).tolist()):
+        for modality in (VISIBLE, INFRARED):
+            own = images[pid, modality]
+            drawn += [own[i] for i in sorted(rng.choice(len(own), min(per_modality, len(own)), replace=False))]
+    return drawn
+
+
+@torch.no_grad()
+def _features(engine: EvaluatingEngine, target: str, records: Sequence[Record]) -> Tuple[torch.Tensor, torch.Tensor]:
+    """Embeddings (n, D) and the last stage's maps (n, C, H, W), float32 on the CPU, from one pass."""
+    engine.set_model_mode('eval')
+    embeddings = []
+    maps = torch.empty(0)
+    done = 0
+    for data in engine.datamanager.loader_of(target, records):
+        images, modality = engine.parse_data_for_eval(data)
+        final, (last,) = engine.model.forward_intermediates(images, 1, modality=modality)
+        embeddings.append(engine.model.forward_head(final, pre_logits=True).float().cpu())
+        if not done:
+            maps = torch.empty(len(records), *last.shape[1:])  # filled in place: a list to be joined would double it
+        maps[done:done + len(last)] = last.float().cpu()
+        done += len(last)
+    return torch.cat(embeddings), maps
+
+
+def _phasors(spec: torch.Tensor) -> torch.Tensor:
+    """exp(j * arg X) of half spectra (n, C, H, V, 2)."""
+    return spectrum.modulate_phasor(torch.ones_like(spec[:, None, ..., 0]), spec)[:, 0]
+
+
+def _map_distances(maps: torch.Tensor, device: torch.device) -> Dict[str, np.ndarray]:
+    """Distances (n, n) of maps (n, C, H, W), some channels at a time, in float64: they are differences of products."""
+    n, chs, height, width = maps.shape
+    grams = {name: torch.zeros(n, n, dtype=torch.float64, device=device) for name in ('spatial', 'amplitude', 'phase')}
+    for block in maps.split(max(1, _BLOCK_VALUES // (n * height * width)), dim=1):
+        block = block.to(device, torch.float64)
+        spec = spectrum.rfft2(block)
+        for name, values in (('spatial', block), ('amplitude', spectrum.amplitude(spec)), ('phase', _phasors(spec))):
+            rows = values.flatten(1)
+            grams[name].addmm_(rows, rows.t())
+    grams['phase'] /= chs * height * (width // 2 + 1)  # bins
+    distances = {}
+    for name, gram in grams.items():
+        squares = gram.diagonal()
+        distance = (squares[:, None] + squares - 2 * gram).clamp_min_(0).sqrt_().fill_diagonal_(0)
+        distances[name] = distance.float().cpu().numpy()
+    return distances
+
+
+def collect_samples(
+        engine: EvaluatingEngine,
+        target: str,
+        num_ids: int = 24,
+        per_modality: int = 8,
+        seed: int = 0,
+) -> Samples:
+    """Embed some test images of a target, and compare them.
+
+    The images are those of identities drawn from the queries and the gallery of the first setting's first trial. The
+    maps come from the model's `forward_intermediates`, in the pass that gives the embeddings. They are held once, in
+    float32 (0.9 GB for 384 images of fdnm_resnet50 at 384 x 192), and compared by blocks of channels. Each process that
+    calls it works by itself; with several, the main one is enough.
+
+    Args:
+        engine: With the model, which is left in evaluation mode.
+        target: One of the data manager's targets.
+        num_ids: Identities, at most.
+        per_modality: Images of an identity in each modality, at most.
+        seed: Of the draw, which depends on nothing else but the records.
+
+    Raises:
+        ValueError: There is no such target; a number is below 1; no identity was seen in both modalities.
+    """
+    manager = engine.datamanager
+    if target not in manager.targets:
+        raise ValueError(f'target is {target!r}, but this engine evaluates on {", ".join(map(repr, manager.targets))}.')
+    if min(num_ids, per_modality) < 1:
+        raise ValueError(f'num_ids is {num_ids} and per_modality {per_modality}, but each is at least 1.')
+    dataset = manager.datasets[target]
+    trial = manager.settings[target][0].trials[0]
+    records = _draw([*trial.query, *trial.gallery], dataset.modality, num_ids, per_modality, seed)
+    embeddings, maps = _features(engine, target, records)
+    embedding = cosine_distances(embeddings, embeddings).clamp_min_(0).fill_diagonal_(0)
+    return Samples(
+        pids=np.array([pid for _, pid, _ in records]),
+        camids=np.array([camid for _, _, camid in records]),
+        modality=np.array([dataset.modality(path) for path, _, _ in records], dtype=np.int8),
+        paths=np.array([relative_path(path, dataset.root) for path, _, _ in records]),
+        embedding=embedding.numpy(),
+        **_map_distances(maps, engine.device))
+
+
+def collect_all_samples(engine: EvaluatingEngine, **kwargs: Any) -> Dict[str, Samples]:
+    """`collect_samples` of every target, with its arguments."""
+    return {target: collect_samples(engine, target, **kwargs) for target in engine.datamanager.targets}
+
+
+def write_samples(path: Union[str, Path], samples: Mapping[str, Samples]) -> None:
+    """The samples of [target] as an .npz with keys 'target/field'."""
+    arrays = {f'{target}/{field}': value for target, of in samples.items() for field, value in of._asdict().items()}
+    with replacing(path) as temporary, open(temporary, 'wb') as file:
+        np.savez_compressed(file, **arrays)
+
+
+def read_samples(path: Union[str, Path]) -> Dict[str, Samples]:
+    """What `write_samples` wrote.
+
+    Raises:
+        OSError: The file is missing.
+        ValueError: It is damaged, or holds something else.
+    """
+    found: Dict[str, Dict[str, np.ndarray]] = {}
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            for key in file.files:
+                target, field = key.split('/')
+                found.setdefault(target, {})[field] = file[key]
+        return {target: Samples(**fields) for target, fields in found.items()}
+    except OSError:
+        raise
+    except Exception as error:  # NumPy's, zipfile's and zlib's, as the damage has it
+        raise ValueError(
+            f'"{path}" is damaged, or holds no samples: {error}. Make it again with '
+            f'`fdnm evaluate RUN --samples {path}`.') from error
