@@ -15,11 +15,11 @@ import os
 import shutil
 import sys
 import warnings
-from typing import Callable, Iterator, Optional, Tuple
+from typing import Any, Callable, Iterator, Optional, Tuple, TypeVar
 
 import torch
 
-__all__ = ['MODES', 'compiler_available', 'compile_mode', 'fused', 'in_blocks']
+__all__ = ['MODES', 'compiler_available', 'compile_mode', 'fused', 'in_blocks', 'opaque']
 
 MODES = ('auto', 'always', 'never')
 
@@ -29,6 +29,7 @@ _LARGE = 1 << 23
 _BLOCK = 1 << 17  # numbers a block: half a MiB in float32
 
 Tensors = Tuple[torch.Tensor, ...]
+T = TypeVar('T')
 
 
 def _checked(mode: str, name: str) -> str:
@@ -105,6 +106,38 @@ def in_blocks(function: Callable[..., Tensors], *tensors: torch.Tensor) -> Tenso
         for result, part in zip(results, block):
             result[start:start + size] = part
     return results
+
+
+def _exporting() -> bool:
+    return getattr(torch.compiler, 'is_exporting', lambda: False)()  # newer torch only
+
+
+def opaque(shapes_of: Callable[..., Any]) -> Callable[[Callable[..., T]], Callable[..., T]]:
+    """Keep torch.compile from looking into a function on the CPU.
+
+    Inductor knows no complex numbers, and does not vectorise interleaved ones: what it makes of a spectrum is slower
+    than the blocks. An exported program takes the function's operations, since it has to run without this package.
+
+    Args:
+        shapes_of: Gets the function's arguments and returns empty tensors like its results, all contiguous.
+
+    Returns:
+        A decorator of a function of tensors and numbers, annotated as torch.library.custom_op wants it. It makes new,
+        contiguous tensors.
+    """
+    def decorate(function: Callable[..., T]) -> Callable[..., T]:
+        operator = torch.library.custom_op(f'fdnm_timm::{function.__name__.strip("_")}', function, mutates_args=())
+        operator.register_fake(shapes_of)
+
+        @functools.wraps(function)
+        def call(*args: Any) -> T:
+            if torch.compiler.is_compiling() and not _exporting() and args[0].device.type == 'cpu':
+                return operator(*args)
+            return function(*args)
+
+        return call
+
+    return decorate
 
 
 def fused(function: Callable[..., Tensors], finish: Callable[..., Tensors]) -> Callable[..., Tensors]:

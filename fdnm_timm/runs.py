@@ -8,11 +8,10 @@ import torch
 from .config import Config, DataConfig, load_config
 from .data import CrossModalityDataset, create_dataset
 from .distributed import Processes
-from .engine import FDNMEngine, build_engine
-from .engine.samples import collect_all_samples, write_samples
+from .engine import FDNMEngine, build_engine, collect_all_samples
 from .hub import save_pretrained
 from .plots import plot_ranked, plot_training, save_figure
-from .ranked import RankedQuery, load_image, ranked_queries, write_ranked
+from .saved import RankedQuery, load_image, ranked_queries, write_ranked, write_samples
 
 __all__ = [
     'config_of', 'dataset_of', 'finish_run', 'is_finished', 'new_run_folder', 'ranked_of', 'train_run',

@@ -8,10 +8,9 @@ from PIL import Image
 
 from fdnm_timm.config import load_config
 from fdnm_timm.engine import FDNMEngine, build_engine
-from fdnm_timm.engine.samples import read_samples
 from fdnm_timm.plots import plot_ranked, save_figure
-from fdnm_timm.ranked import load_image, read_ranked
 from fdnm_timm.runs import config_of, dataset_of, finish_run, is_finished
+from fdnm_timm.saved import load_image, read_ranked, read_samples
 
 from .hub.small_run import small_run
 

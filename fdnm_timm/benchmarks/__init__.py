@@ -12,6 +12,12 @@ from .step import step_rows
 
 __all__ = ['BENCHMARKS', 'Row', 'Settings', 'run_benchmarks', 'settings_for']
 
+
+def _search_rows(settings: Settings) -> Iterator[Row]:
+    from .search import search_rows  # FAISS, which the other benchmarks do without
+    yield from search_rows(settings)
+
+
 BENCHMARKS: Dict[str, Callable[[Settings], Iterator[Row]]] = {
     'agp': agp_rows,
     'anm': anm_rows,
@@ -19,6 +25,7 @@ BENCHMARKS: Dict[str, Callable[[Settings], Iterator[Row]]] = {
     'inference': inference_rows,
     'loading': loading_rows,
     'ranking': ranking_rows,
+    'search': _search_rows,
 }
 
 

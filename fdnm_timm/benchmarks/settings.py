@@ -33,6 +33,8 @@ class Settings:
         sysu: Queries and gallery of a SYSU-MM01 trial.
         regdb: Of RegDB.
         large: Queries, and the smaller of two galleries, of which the memory is measured.
+        search: Galleries of a search: images, dimensions, and the kinds of index, the first of which is exact.
+        search_queries: Queries of it.
         quick: Only show that everything runs: no bars, and no fresh processes to measure memory in.
     """
     device: torch.device
@@ -50,6 +52,9 @@ class Settings:
     sysu: Tuple[int, int] = (3803, 301)
     regdb: Tuple[int, int] = (2060, 2060)
     large: Tuple[int, int] = (2000, 100_000)
+    search: Tuple[Tuple[int, int, Tuple[str, ...]], ...] = (
+        (100_000, 512, ('flat', 'ivf', 'hnsw')), (1_000_000, 512, ('flat', 'ivf')), (20_000, 20_480, ('flat',)))
+    search_queries: int = 1000
     quick: bool = False
 
     @property
@@ -77,7 +82,8 @@ def settings_for(device: torch.device, repeats: int, quick: bool = False) -> Set
         return Settings(
             device, repeats, compiled=False, agp=(2, 8, 12, 6), anm=(2, 8, 6, 3), model='fdnm_resnet18',
             image=(64, 32), num_ids=2, num_instances=2, inference_batch=2, loaded=12, workers=0, sysu=(60, 40),
-            regdb=(40, 40), large=(20, 200), quick=True)
+            regdb=(40, 40), large=(20, 200), search=((500, 16, ('flat', 'hnsw')), (3000, 16, ('flat', 'ivf'))),
+            search_queries=20, quick=True)
     compiled = compiler_available(device.type)
     if device.type == 'cuda':
         return Settings(device, repeats, compiled)

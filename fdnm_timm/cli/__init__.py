@@ -11,8 +11,8 @@ from ..version import __version__
 __all__ = ['main']
 
 _COMMANDS = (
-    'demo', 'data', 'train', 'evaluate', 'compare', 'reproduce', 'plot', 'report', 'publish', 'extract', 'search', 'export',
-    'benchmark')
+    'demo', 'data', 'train', 'evaluate', 'compare', 'reproduce', 'plot', 'report', 'publish', 'extract', 'search',
+    'export', 'benchmark')
 _SHARED = ('train', 'evaluate', 'extract')  # what torchrun's processes share between them
 
 
@@ -21,8 +21,9 @@ def _add_unavailable(name: str, commands: Any, error: ImportError) -> None:
     def run(args: argparse.Namespace) -> int:
         raise error
 
-    parser = commands.add_parser(name, help=f'(not available: {error})', add_help=False)
-    parser.add_argument('rest', nargs=argparse.REMAINDER)
+    # with no sign that begins an option, whatever follows is taken
+    parser = commands.add_parser(name, help=f'(not available: {error})', add_help=False, prefix_chars='\0')
+    parser.add_argument('rest', nargs='*')
     parser.set_defaults(run=run)
 
 

@@ -9,8 +9,8 @@ from PIL import Image
 
 from .. import plots
 from ..data import INFRARED, VISIBLE, create_dataset, read_image
-from ..ranked import load_image
 from ..runs import dataset_of
+from ..saved import load_image
 from ..studies.sweep import ConfiguredRun, group_runs, sweep_runs
 from ._material import choose_target, labels_of, outcomes_in, ranked_in, results_in, run_in, samples_in
 

@@ -4,10 +4,8 @@ from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, TypeVar
 
 from ..config import load_config
-from ..engine import Outcomes, read_outcomes
-from ..engine.samples import Samples, read_samples
-from ..ranked import RankedQuery, read_ranked
 from ..runs import config_of
+from ..saved import Outcomes, RankedQuery, Samples, read_outcomes, read_ranked, read_samples
 from ..studies.sweep import ConfiguredRun, flat_config
 
 __all__ = [

@@ -7,6 +7,7 @@ from typing import Any, Dict, List, Tuple
 import numpy as np
 
 from ..config import load_config
+from ..studies.sweep import UNUSED, flat_config
 
 __all__ = ['add_parser', 'compare', 'run']
 
@@ -21,21 +22,14 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.set_defaults(run=run)
 
 
-def _flat(values: Dict[str, Any], prefix: str = '') -> Dict[str, Any]:
-    out: Dict[str, Any] = {}
-    for key, value in values.items():
-        out.update(_flat(value, f'{prefix}{key}.') if isinstance(value, dict) else {f'{prefix}{key}': value})
-    return out
-
-
 def _read(folder: Path) -> Tuple[Dict[str, Any], Dict[str, Dict[str, Any]]]:
     """A run's configuration and the results of its last target."""
     for name in ('config.yaml', 'results.json'):
         if not (folder / name).exists():
             raise FileNotFoundError(f'"{folder}" is no finished run: it has no {name}.')
-    config = load_config(folder / 'config.yaml').model_dump(mode='json')
+    config = flat_config(load_config(folder / 'config.yaml'))
     results = json.loads((folder / 'results.json').read_text(encoding='utf-8'))['results']
-    return _flat(config), list(results.values())[-1]
+    return config, list(results.values())[-1]
 
 
 def compare(folders: List[Path], metrics: List[str]) -> str:
@@ -43,7 +37,9 @@ def compare(folders: List[Path], metrics: List[str]) -> str:
     runs = [_read(folder) for folder in folders]
     # no other experiment, only another draw, place or speed
     ignored = ('train.seed', 'data.root', 'data.workers', 'data.cache')
-    keys = [key for key in runs[0][0] if key not in ignored and len({str(config.get(key)) for config, _ in runs}) > 1]
+    keys = [
+        key for key in runs[0][0]
+        if key not in ignored and len({str(config.get(key)) for config, _ in runs} - {UNUSED}) > 1]
     settings = list(runs[0][1])
     rows: Dict[str, List[Dict[str, Dict[str, Any]]]] = {}
     for config, results in runs:

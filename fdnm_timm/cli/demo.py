@@ -12,11 +12,12 @@ from huggingface_hub import HfApi, constants, get_token
 
 from ..config import load_config, recipe_path
 from ..data import SyntheticVI
-from ..engine import FDNMEngine, build_engine, write_outcomes
+from ..engine import FDNMEngine, build_engine
 from ..files import write_json
 from ..hub import from_pretrained, model_card, push_to_hub
 from ..report import write_report
 from ..runs import finish_run, new_run_folder
+from ..saved import write_outcomes
 
 __all__ = ['add_parser', 'run']
 

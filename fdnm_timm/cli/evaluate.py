@@ -8,11 +8,10 @@ import torch
 
 from ..config import Config, load_config
 from ..distributed import Processes, joined
-from ..engine import BEST, LAST, build_engine, read_checkpoint, write_outcomes
-from ..engine.samples import collect_all_samples, write_samples
+from ..engine import BEST, LAST, build_engine, collect_all_samples, read_checkpoint
 from ..files import write_json
-from ..ranked import write_ranked
 from ..runs import config_of, ranked_of
+from ..saved import write_outcomes, write_ranked, write_samples
 from ._options import add_config_options, read_config
 
 __all__ = ['add_parser', 'run']

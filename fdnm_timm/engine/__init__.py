@@ -4,13 +4,13 @@ from .checkpoint import BEST, LAST, CheckpointError, read_checkpoint
 from .datamanager import CrossModalityDataManager
 from .datasets import register_datasets
 from .engine import FDNMEngine
-from .evaluation import Outcomes, RankedLists
-from .results import format_results, read_outcomes, write_outcomes
+from .evaluation import RankedLists
+from .results import format_results
+from .samples import collect_all_samples, collect_samples
 
 __all__ = [
-    'BEST', 'LAST', 'CheckpointError', 'CrossModalityDataManager', 'FDNMEngine', 'Outcomes', 'RankedLists',
-    'build_engine', 'build_model', 'format_results', 'read_checkpoint', 'read_outcomes', 'register_datasets',
-    'write_outcomes',
+    'BEST', 'LAST', 'CheckpointError', 'CrossModalityDataManager', 'FDNMEngine', 'RankedLists', 'build_engine',
+    'build_model', 'collect_all_samples', 'collect_samples', 'format_results', 'read_checkpoint', 'register_datasets',
 ]
 
 register_datasets()

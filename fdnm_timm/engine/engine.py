@@ -12,10 +12,10 @@ from tqdm import tqdm
 from ..distributed import Processes
 from ..files import write_json, write_text
 from ..losses import FDNMLoss
+from ..saved import write_outcomes
 from .checkpoint import BEST, LAST, load_into, read_checkpoint, require_space, write_checkpoint
 from .environment import describe_environment
 from .evaluating_engine import EvaluatingEngine
-from .results import write_outcomes
 from .step import TrainingStep
 
 __all__ = ['FDNMEngine']

@@ -8,8 +8,9 @@ from tqdm import tqdm
 from ..data import Record
 from ..distributed import Processes
 from ..reported import reported
+from ..saved import Outcomes
 from ._torchreid import Engine
-from .evaluation import Outcomes, RankedLists, evaluate_setting, metrics_of, needed_records
+from .evaluation import RankedLists, evaluate_setting, metrics_of, needed_records
 from .results import format_results
 
 __all__ = ['EvaluatingEngine']

@@ -8,9 +8,10 @@ from ..data import Record
 from ..metrics import QueryRanks, cosine_distances, rank_queries, retrieve, verification
 from ..metrics.distances import PairDistances, pair_distances
 from ..protocols import Setting, Trial
+from ..saved import Outcomes
 from ._torchreid import re_ranking
 
-__all__ = ['Outcomes', 'RankedLists', 'evaluate_setting', 'metrics_of', 'needed_records']
+__all__ = ['RankedLists', 'evaluate_setting', 'metrics_of', 'needed_records']
 
 
 class RankedLists(NamedTuple):
@@ -18,65 +19,6 @@ class RankedLists(NamedTuple):
     query: List[Record]
     gallery: List[Record]
     places: np.ndarray  # (Q, top) gallery indices, -1 where the rule leaves fewer
-
-
-class Outcomes(NamedTuple):
-    """What became of every query of a setting, for intervals, paired comparisons and figures.
-
-    T trials, Q queries, F false accept rates.
-    """
-    pids: np.ndarray  # (Q,)
-    first: np.ndarray  # (T, Q) place of the first match from 0, -1 without a match
-    ap: np.ndarray  # (T, Q) average precision, NaN without a match
-    inp: np.ndarray  # (T, Q) inverse negative penalty, NaN without a match
-    verified: np.ndarray = np.empty(0, dtype=str)  # (F,) names such as 'VR@FAR=1%'
-    # (T, F, Q) accepted genuine pairs of a query over the mean number of genuine pairs, so that their mean is VR; NaN
-    # without a match
-    accepted: np.ndarray = np.empty((0, 0, 0))
-    roc: np.ndarray = np.empty((3, 0))  # (3, P) FAR, TPR and threshold of the first trial
-    # (2, B) pairs of a query and a gallery image that the rule leaves, over all trials, by cosine distance: those of
-    # one identity, then those of two; B = metrics.distances.NUM_BINS, or 0 where they were not counted
-    distances: np.ndarray = np.zeros((2, 0), dtype=np.int64)
-    distance_means: np.ndarray = np.full(2, np.nan)  # (2,) of the same pairs; NaN where there are none
-
-    @property
-    def fars(self) -> List[float]:
-        """The false accept rates of `verified`, as fractions."""
-        return [float(name.removeprefix('VR@FAR=').removesuffix('%')) / 100 for name in self.verified.tolist()]
-
-    def values(self, metric: str) -> np.ndarray:
-        """(T, Q) in percent, NaN without a match.
-
-        Args:
-            metric: 'R1' and any other rank, 'mAP', 'mINP', or one of `verified`.
-
-        Raises:
-            ValueError: There is no such metric here.
-        """
-        if metric in ('mAP', 'mINP'):
-            return 100 * (self.ap if metric == 'mAP' else self.inp)
-        if metric in self.verified.tolist():
-            return 100 * self.accepted[:, self.verified.tolist().index(metric)]
-        if metric[:1] == 'R' and metric[1:].isdecimal():
-            return np.where(self.first >= 0, 100. * (self.first < int(metric[1:])), np.nan)
-        raise ValueError(
-            f'The outcomes tell nothing of {metric!r}, only of R1, R2, ..., mAP, mINP'
-            f'{"".join(", " + name for name in self.verified.tolist())}.')
-
-    def per_trial(self, metric: str) -> np.ndarray:
-        """(T,) in percent: each trial's figure, the mean over its queries that have a match. Raises as `values`."""
-        return _mean(self.values(metric), axis=1)
-
-    def per_query(self, metric: str) -> np.ndarray:
-        """(Q,) in percent: the mean over the trials in which the query has a match, else NaN. Raises as `values`."""
-        return _mean(self.values(metric), axis=0)
-
-
-def _mean(values: np.ndarray, axis: int) -> np.ndarray:
-    """Over what is not NaN; NaN where nothing is."""
-    valid = ~np.isnan(values)
-    count = valid.sum(axis=axis)
-    return np.where(valid, values, 0).sum(axis=axis) / np.where(count, count, np.nan)
 
 
 def needed_records(settings: Sequence[Setting]) -> List[Record]:

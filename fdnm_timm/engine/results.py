@@ -1,14 +1,10 @@
-"""Results as tables for people and as files."""
-from pathlib import Path
-from typing import Any, Dict, List, Mapping
+"""Results as tables for people."""
+from typing import Any, List, Mapping
 
-import numpy as np
-
-from ..files import replacing
 from ..reported import SOURCE
-from .evaluation import Outcomes, metrics_of
+from .evaluation import metrics_of
 
-__all__ = ['format_results', 'read_outcomes', 'write_outcomes']
+__all__ = ['format_results']
 
 
 def format_results(name: str, results: Mapping[str, Mapping[str, Any]]) -> str:
@@ -41,42 +37,3 @@ def _notes(result: Mapping[str, Any]) -> List[str]:
         *([f'mean of {trials} trials, sd of R1 {result["std"]["R1"]:.2f}'] if trials > 1 else []),
         *(['re-ranked'] if result['reranked'] else []), *(['flipped images too'] if result['flipped'] else []),
     ]
-
-
-# 32 bits hold every other value
-_WIDE = ('distances', 'distance_means')
-_NARROW = {'i': np.int32, 'f': np.float32}
-
-
-def write_outcomes(path: Path, outcomes: Mapping[str, Mapping[str, Outcomes]]) -> None:
-    """Every query's outcome, of [target][setting], as an .npz with keys 'target/setting/field'."""
-    arrays = {
-        f'{target}/{setting}/{field}': value if field in _WIDE else value.astype(
-            _NARROW.get(value.dtype.kind, value.dtype))
-        for target, settings in outcomes.items() for setting, outcome in settings.items()
-        for field, value in outcome._asdict().items()
-    }
-    with replacing(path) as temporary, open(temporary, 'wb') as file:
-        np.savez_compressed(file, **arrays)
-
-
-def read_outcomes(path: Path) -> Dict[str, Dict[str, Outcomes]]:
-    """What `write_outcomes` wrote; what an older version did not write keeps its default.
-
-    Raises:
-        OSError: The file is missing.
-        ValueError: It is damaged, or holds something else.
-    """
-    found: Dict[str, Dict[str, Dict[str, np.ndarray]]] = {}
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            for key in file.files:
-                target, setting, field = key.split('/')
-                found.setdefault(target, {}).setdefault(setting, {})[field] = file[key]
-        return {t: {s: Outcomes(**fields) for s, fields in settings.items()} for t, settings in found.items()}
-    except OSError:
-        raise
-    except Exception as error:  # NumPy's, zipfile's and zlib's, as the damage has it
-        raise ValueError(
-            f'"{path}" is damaged, or holds no outcomes: {error}. Make it again with '
-            f'`fdnm evaluate RUN --outcomes {path}`.') from error

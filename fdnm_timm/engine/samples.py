@@ -1,38 +1,18 @@
 """Distances between some test images' features, for pictures of how identities and modalities lie (Fig. 2 and 6)."""
-from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, List, Sequence, Tuple
 
 import numpy as np
 import torch
 
 from .. import spectrum
 from ..data import INFRARED, VISIBLE, Record
-from ..files import replacing
 from ..metrics import cosine_distances
-from ..ranked import relative_path
+from ..saved import Samples, relative_path
 from .evaluating_engine import EvaluatingEngine
 
-__all__ = ['Samples', 'collect_all_samples', 'collect_samples', 'read_samples', 'write_samples']
+__all__ = ['collect_all_samples', 'collect_samples']
 
 _BLOCK_VALUES = 1 << 22  # of a block of channels in float64: 32 MiB, and a few times that with what is made of it
-
-
-class Samples(NamedTuple):
-    """Some test images, and how far their features lie from each other.
-
-    n images, ordered by identity and modality. Of the features in its Fig. 2 the paper gives no more than the names:
-    what they are here is this package's choice. They are those of the last stage's map x, before ANM and whatever
-    stands in its place, with X = rfft2(x): `amplitude` is |X|, and `phase` the unit phasors exp(j * arg X), 1 where
-    X = 0. Every bin of the half spectrum counts alike.
-    """
-    pids: np.ndarray  # (n,)
-    camids: np.ndarray  # (n,)
-    modality: np.ndarray  # (n,) int8, 0 visible, 1 infrared
-    paths: np.ndarray  # (n,) str, relative to the data set's folder where they lie in it
-    embedding: np.ndarray  # (n, n) float32, cosine distance of the embeddings, in [0, 2]
-    spatial: np.ndarray  # (n, n) float32, Euclidean distance of the maps
-    amplitude: np.ndarray  # (n, n) float32, Euclidean distance of the amplitudes
-    phase: np.ndarray  # (n, n) float32, root mean square over the bins of the chord |exp(j t1) - exp(j t2)|, in [0, 2]
 
 
 def _draw(
@@ -148,32 +128,3 @@ def collect_samples(
 def collect_all_samples(engine: EvaluatingEngine, **kwargs: Any) -> Dict[str, Samples]:
     """`collect_samples` of every target, with its arguments."""
     return {target: collect_samples(engine, target, **kwargs) for target in engine.datamanager.targets}
-
-
-def write_samples(path: Union[str, Path], samples: Mapping[str, Samples]) -> None:
-    """The samples of [target] as an .npz with keys 'target/field'."""
-    arrays = {f'{target}/{field}': value for target, of in samples.items() for field, value in of._asdict().items()}
-    with replacing(path) as temporary, open(temporary, 'wb') as file:
-        np.savez_compressed(file, **arrays)
-
-
-def read_samples(path: Union[str, Path]) -> Dict[str, Samples]:
-    """What `write_samples` wrote.
-
-    Raises:
-        OSError: The file is missing.
-        ValueError: It is damaged, or holds something else.
-    """
-    found: Dict[str, Dict[str, np.ndarray]] = {}
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            for key in file.files:
-                target, field = key.split('/')
-                found.setdefault(target, {})[field] = file[key]
-        return {target: Samples(**fields) for target, fields in found.items()}
-    except OSError:
-        raise
-    except Exception as error:  # NumPy's, zipfile's and zlib's, as the damage has it
-        raise ValueError(
-            f'"{path}" is damaged, or holds no samples: {error}. Make it again with '
-            f'`fdnm evaluate RUN --samples {path}`.') from error

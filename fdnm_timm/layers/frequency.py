@@ -75,9 +75,9 @@ class AmplitudeGuidedPhase(nn.Module):
                 f'AmplitudeGuidedPhase: the input has shape {x.shape}, but maps (B, {self.channels}, H, W) are '
                 f'expected.')
         spec = spectrum.rfft2(x, self.exportable)
-        mean = spectrum.amplitude(spec).mean(dim=(-2, -1))
+        mean = spectrum.amplitude(spec, self.exportable).mean(dim=(-2, -1))
         strength = self.guide(mean.to(self.guide.weight.dtype)).to(spec.dtype).sigmoid()
-        spec = spectrum.rotate_phase(spec, strength)
+        spec = spectrum.rotate_phase(spec, strength, self.exportable)
         return _laid_out_as(x, spectrum.irfft2(spec, int(x.shape[-1]), self.exportable).to(x.dtype))
 
     def extra_repr(self) -> str:
@@ -178,13 +178,15 @@ class AmplitudeNuancesMining(nn.Module):
                 f'AmplitudeNuancesMining: the input has shape {x.shape}, '
                 f'but maps (B, {self.channels}, H, W) are expected.')
         spec = spectrum.rfft2(x, self.exportable)
-        nuances = self._nuances(spectrum.amplitude(spec))
-        maps = spectrum.irfft2(spectrum.modulate_phasor(nuances, spec), int(x.shape[-1]), self.exportable)
+        nuances = self._nuances(spectrum.amplitude(spec, self.exportable))
+        spec = spectrum.modulate_phasor(nuances, spec, self.exportable)
+        maps = spectrum.irfft2(spec, int(x.shape[-1]), self.exportable)
         if self.residual:
             # irfft2(A * exp(j*theta)) is x itself
             maps = maps + x.to(maps.dtype).unsqueeze(1)
         maps = self.bn(_laid_out_as(x, maps.to(x.dtype).flatten(0, 1))).unflatten(0, (-1, 2))
-        return maps[:, 0], maps[:, 1]
+        branches = maps.unbind(1)  # whose backward is one pass; that of two slices fills and adds whole tensors
+        return branches[0], branches[1]
 
     def extra_repr(self) -> str:
         return f'{self.channels}, residual={self.residual}, init={self.init!r}'

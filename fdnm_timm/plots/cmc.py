@@ -9,7 +9,7 @@ from ..metrics import bootstrap
 from ._figure import MARKERS, SINGLE, legend_above, new_figure, plain_axes, series
 
 if TYPE_CHECKING:
-    from ..engine import Outcomes  # which would bring torchreid along
+    from ..saved import Outcomes
 
 __all__ = ['plot_cmc']
 

@@ -9,7 +9,7 @@ from ..metrics.distances import MAX_DISTANCE, NUM_BINS
 from ._figure import DOUBLE, SINGLE, SMALL, TEXT, legend_above, new_figure, plain_axes, wrap
 
 if TYPE_CHECKING:
-    from ..engine import Outcomes  # which would bring torchreid along
+    from ..saved import Outcomes
 
 __all__ = ['plot_distances']
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from ..data import CrossModalityDataset, Record
-from ..ranked import RankedQuery, load_image, ranked_queries, spread
+from ..saved import RankedQuery, load_image, ranked_queries, spread
 from ._figure import DOUBLE, SINGLE, SMALL, TEXT, new_figure, save_figure, wrap
 
 __all__ = ['plot_ranked', 'save_ranked']

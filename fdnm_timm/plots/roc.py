@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from ._figure import MARKERS, SINGLE, legend_above, new_figure, plain_axes, series
 
 if TYPE_CHECKING:
-    from ..engine import Outcomes  # which would bring torchreid along
+    from ..saved import Outcomes
 
 __all__ = ['plot_roc']
 

@@ -8,7 +8,7 @@ from matplotlib.lines import Line2D
 from ._figure import DOUBLE, SINGLE, SMALL, TEXT, new_figure
 
 if TYPE_CHECKING:  # the engine, and torchreid with it, is not needed to draw what it saved
-    from ..engine.samples import Samples
+    from ..saved import Samples
 
 __all__ = ['KINDS', 'embed_plane', 'plot_tsne']
 

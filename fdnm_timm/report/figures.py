@@ -3,13 +3,11 @@ from typing import Callable, Dict, List, Sequence
 
 import numpy as np
 
-from ..engine import Outcomes
-from ..engine.samples import Samples
 from ..hub import card_sections as sections_of_card
 from ..hub.facts import facts_of
 from ..plots import plot_cmc, plot_distances, plot_roc, plot_training, plot_trials
 from ..plots.tsne import KINDS, plot_tsne
-from ..ranked import RankedQuery
+from ..saved import Outcomes, RankedQuery, Samples
 from .blocks import Block, Folded, Missing, Section, Text
 from .material import Material, lacking
 from .pictures import picture_of, stored_picture

@@ -2,10 +2,8 @@
 from pathlib import Path
 from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
-from ..engine import Outcomes, read_outcomes
-from ..engine.samples import Samples, read_samples
 from ..hub.finished import FinishedRun, read_finished_run
-from ..ranked import RankedQuery, read_ranked
+from ..saved import Outcomes, RankedQuery, Samples, read_outcomes, read_ranked, read_samples
 
 __all__ = ['Material', 'lacking', 'read_material']
 

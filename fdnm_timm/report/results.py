@@ -3,12 +3,12 @@ from typing import Any, Dict, List, Mapping
 
 import numpy as np
 
-from ..engine import Outcomes
 from ..hub import card_sections as sections
 from ..hub.facts import facts_of
 from ..hub.finished import FinishedRun
 from ..metrics import bootstrap
 from ..reported import SOURCE
+from ..saved import Outcomes
 from .blocks import Block, Column, Folded, Heading, Items, Missing, Note, Section, Table, Text
 from .material import Material, lacking
 from .text import table_cells

@@ -4,13 +4,13 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple
 from ..config import Config
 from ..data import DATASETS
 
-__all__ = ['ConfiguredRun', 'flat_config', 'group_runs', 'sweep_runs']
+__all__ = ['UNUSED', 'ConfiguredRun', 'flat_config', 'group_runs', 'sweep_runs']
 
 # where and how fast, not what
 _FREE = {
     'data.root', 'data.workers', 'data.batch_size_test', 'data.cache', 'train.use_gpu', 'train.timeout'}
 _OF_CNM = ('loss.margin_cnm', 'loss.cnm_reduction', 'loss.cnm_normalize')
-_UNUSED = 'no effect'
+UNUSED = 'no effect'
 
 
 class ConfiguredRun(NamedTuple):
@@ -33,9 +33,9 @@ def flat_config(config: Config) -> Dict[str, Any]:
 
     values = flat(config.model_dump(mode='json'), '')
     if not values['model.anm']:
-        values.update(dict.fromkeys(('loss.lambda_cnm', *_OF_CNM), _UNUSED))
+        values.update(dict.fromkeys(('loss.lambda_cnm', *_OF_CNM), UNUSED))
     elif values['loss.lambda_cnm'] == 0:
-        values.update(dict.fromkeys(_OF_CNM, _UNUSED))
+        values.update(dict.fromkeys(_OF_CNM, UNUSED))
     return values
 
 
@@ -131,14 +131,14 @@ def _sweeps_of(
     for run in runs:
         own = tuple(repr(run.config.get(other)) for other in others)
         if _is_number(run.config.get(key)):
-            if repr(_UNUSED) in own:
+            if repr(UNUSED) in own:
                 anywhere.append((run, own))
             else:
                 add(run, own)
     swept = [values for values, sweep in found.items() if len(sweep) > 1] or list(found)
     for run, own in anywhere:
         fitting = [
-            values for values in swept if all(mine in (its, repr(_UNUSED)) for mine, its in zip(own, values))]
+            values for values in swept if all(mine in (its, repr(UNUSED)) for mine, its in zip(own, values))]
         for values in fitting or [own]:
             add(run, values)
     return [sweep for sweep in found.values() if len(sweep) > 1]

@@ -4,9 +4,9 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tup
 
 import numpy as np
 
-from ..engine import Outcomes, read_outcomes
 from ..metrics import bootstrap, bootstrap_difference
 from ..reported import SOURCE, reported
+from ..saved import Outcomes, read_outcomes
 from .reproduce import Job
 from .rows import ROWS, STUDIES
 
@@ -27,19 +27,6 @@ def _metrics(outcome: Outcomes) -> List[str]:
     return ['R1', *(outcome.verified.tolist() or ['mAP'])]
 
 
-def _per_query(outcome: Outcomes, metric: str) -> np.ndarray:
-    """(Q,) in percent, the mean over the trials in which the query has a match; NaN where it has none in any."""
-    if metric == 'R1':
-        values = np.where(outcome.first >= 0, outcome.first == 0, np.nan)
-    elif metric == 'mAP':
-        values = outcome.ap
-    else:
-        values = outcome.accepted[:, outcome.verified.tolist().index(metric)]
-    valid = ~np.isnan(values)
-    count = valid.sum(axis=0)
-    return 100 * np.where(valid, values, 0).sum(axis=0) / np.where(count, count, np.nan)
-
-
 def _read(jobs: Sequence[Job]) -> Dict[str, Dict[Tuple[Optional[int], int], Mapping[str, Outcomes]]]:
     """[row][(split, seed)][setting]; of one target, the last."""
     found: Dict[str, Dict[Tuple[Optional[int], int], Mapping[str, Outcomes]]] = {}
@@ -58,7 +45,7 @@ def _values(
     queries, pids, means = [], [], []
     for number, split in enumerate(dict.fromkeys(split for split, _ in runs)):
         outcomes = [outcomes[setting] for (of, _), outcomes in runs.items() if of == split]
-        values = np.stack([_per_query(outcome, metric) for outcome in outcomes])
+        values = np.stack([outcome.per_query(metric) for outcome in outcomes])
         means += [float(np.nanmean(value)) for value in values]
         queries.append(values.mean(axis=0))
         pids.append(outcomes[0].pids.astype(np.int64) + number * 2 ** 32)

@@ -184,9 +184,17 @@ def test_traceback_on_request(tmp_path):
         main(['--traceback', 'train', '--dataset', 'roadscene', '--root', str(tmp_path / 'nowhere')])
 
 
-def test_a_command_without_its_library_says_so_and_the_others_work(monkeypatch, fails, capsys):
+@pytest.fixture
+def lacking_library(monkeypatch) -> str:
     monkeypatch.setattr('fdnm_timm.cli._COMMANDS', ('data', 'of_a_missing_library'))
-    assert "No module named 'fdnm_timm.cli.of_a_missing_library'" in fails('of_a_missing_library', '--any', 'thing')
+    return 'of_a_missing_library'
+
+
+def test_a_command_without_its_library_says_so(lacking_library, fails):
+    assert f"No module named 'fdnm_timm.cli.{lacking_library}'" in fails(lacking_library, '--any', 'thing')
+
+
+def test_commands_work_without_the_libraries_of_others(lacking_library, capsys):
     code, out, _ = exits(capsys, '--help')
     assert code == 0 and 'not available' in out
     assert exits(capsys, 'data', '--help')[0] == 0

@@ -11,7 +11,8 @@ from PIL import Image
 from fdnm_timm.cli import main
 from fdnm_timm.cli._material import labels_of
 from fdnm_timm.config import load_config
-from fdnm_timm.engine import build_engine, read_outcomes, write_outcomes
+from fdnm_timm.engine import build_engine
+from fdnm_timm.saved import read_outcomes, write_outcomes
 
 from ..hub.small_run import changed_copy, small_run
 

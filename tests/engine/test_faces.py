@@ -8,8 +8,9 @@ from safetensors.torch import save_file
 
 from fdnm_timm.config import load_config, recipe_path
 from fdnm_timm.data import SyntheticFaces
-from fdnm_timm.engine import build_engine, read_outcomes
+from fdnm_timm.engine import build_engine
 from fdnm_timm.runs import train_run
+from fdnm_timm.saved import read_outcomes
 
 
 @pytest.fixture(scope='module')

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from fdnm_timm.engine import Outcomes, format_results, read_outcomes, write_outcomes
+from fdnm_timm.engine import format_results
+from fdnm_timm.saved import Outcomes, read_outcomes, write_outcomes
 
 
 def result(r1: float, trials: int = 1, **more) -> dict:

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from fdnm_timm.data import SyntheticFaces
-from fdnm_timm.engine import FDNMEngine, samples
-from fdnm_timm.engine.samples import Samples, collect_all_samples, collect_samples, read_samples, write_samples
+from fdnm_timm.engine import FDNMEngine, collect_all_samples, collect_samples, samples
 from fdnm_timm.metrics import cosine_distances
+from fdnm_timm.saved import Samples, read_samples, write_samples
 
 from .helpers import small_engine, small_manager
 

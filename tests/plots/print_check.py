@@ -5,7 +5,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from fdnm_timm.engine import Outcomes
+from fdnm_timm.saved import Outcomes
 
 SMALLEST = 7  # points
 

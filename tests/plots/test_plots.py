@@ -3,7 +3,7 @@ import numpy as np
 from fdnm_timm.plots.ranked import plot_ranked
 from fdnm_timm.plots.spectra import plot_swap
 from fdnm_timm.plots.tsne import plot_tsne
-from fdnm_timm.ranked import RankedQuery
+from fdnm_timm.saved import RankedQuery
 
 from .test_tsne import samples
 

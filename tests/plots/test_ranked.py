@@ -11,7 +11,7 @@ from PIL import Image
 from fdnm_timm.data import SYSUMM01
 from fdnm_timm.plots import plot_ranked, save_ranked
 from fdnm_timm.plots.ranked import RIGHT, WRONG
-from fdnm_timm.ranked import RankedQuery, load_image, ranked_queries
+from fdnm_timm.saved import RankedQuery, load_image, ranked_queries
 
 
 class Lists(NamedTuple):

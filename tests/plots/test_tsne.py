@@ -6,9 +6,9 @@ from matplotlib.colors import to_rgba
 from matplotlib.text import Text
 from PIL import Image
 
-from fdnm_timm.engine.samples import Samples
 from fdnm_timm.plots import save_figure
 from fdnm_timm.plots.tsne import embed_plane, plot_tsne
+from fdnm_timm.saved import Samples
 
 
 def distances(points: np.ndarray) -> np.ndarray:

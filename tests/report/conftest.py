@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from fdnm_timm.ranked import RankedQuery, write_ranked
 from fdnm_timm.report import report_html
+from fdnm_timm.saved import RankedQuery, write_ranked
 
 from ..hub.small_run import changed_copy, small_run
 

@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 
 from fdnm_timm.cli import main
-from fdnm_timm.engine import read_outcomes, write_outcomes
-from fdnm_timm.engine.samples import read_samples
 from fdnm_timm.metrics import bootstrap
 from fdnm_timm.report import report_html, write_report
 from fdnm_timm.report.blocks import Items, Note, Table
 from fdnm_timm.report.material import read_material
 from fdnm_timm.report.results import measured, protocol
 from fdnm_timm.report.text import inline, table_cells
+from fdnm_timm.saved import read_outcomes, read_samples, write_outcomes
 
 from ..hub.small_run import changed_copy
 

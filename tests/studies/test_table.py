@@ -4,7 +4,7 @@ import json
 import numpy as np
 import pytest
 
-from fdnm_timm.engine import Outcomes, write_outcomes
+from fdnm_timm.saved import Outcomes, write_outcomes
 from fdnm_timm.studies import collect, format_study, plan
 
 PIDS = np.repeat(np.arange(20), 3)

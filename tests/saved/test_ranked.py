@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fdnm_timm.data import SYSUMM01, RoadScene
-from fdnm_timm.ranked import (
+from fdnm_timm.saved.ranked import (
     RankedQuery,
     load_image,
     ranked_queries,

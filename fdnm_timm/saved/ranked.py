@@ -7,8 +7,8 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Union
 import numpy as np
 from PIL import Image
 
-from .data import CrossModalityDataset, Record
-from .files import write_json
+from ..data import CrossModalityDataset, Record
+from ..files import write_json
 
 __all__ = [
     'SAVED_QUERIES', 'RankedQuery', 'load_image', 'ranked_queries', 'read_ranked', 'relative_path', 'spread',
