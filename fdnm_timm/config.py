@@ -8,7 +8,7 @@ try:
     from pydantic import BaseModel, ConfigDict, Field, ValidationError
 except ImportError as error:
     raise ImportError(
-        f'{error}. Training and the command line need it: pip install "fdnm_timm[train,plots]".') from error
+        f'{error}. Training needs it: pip install "fdnm_timm[train,plots]".') from error
 
 __all__ = [
     'Config', 'ConfigError', 'DataConfig', 'LossConfig', 'ModelConfig', 'OptimConfig', 'TrainConfig', 'load_config',

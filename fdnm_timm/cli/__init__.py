@@ -22,7 +22,8 @@ def _add_unavailable(name: str, commands: Any, error: ImportError) -> None:
         raise error
 
     # with no sign that begins an option, whatever follows is taken
-    parser = commands.add_parser(name, help=f'(not available: {error})', add_help=False, prefix_chars='\0')
+    parser = commands.add_parser(
+        name, help='(not available: a library is missing; call it for more)', add_help=False, prefix_chars='\0')
     parser.add_argument('rest', nargs='*')
     parser.set_defaults(run=run)
 

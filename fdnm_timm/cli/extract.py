@@ -14,6 +14,7 @@ from ..extraction.embedder import PRECISIONS, load_embedder
 from ..extraction.extract import ON_ERROR, extract, parts_folder
 from ..extraction.features import SUFFIXES, check_suffix
 from ..extraction.images import Listed, list_entries
+from ..extraction.loading import default_workers
 from ..extraction.modality import BY_FOLDER, LAYOUTS, modalities_of
 
 __all__ = ['add_parser', 'run']
@@ -43,7 +44,9 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         '--layout', choices=[name for name in LAYOUTS if name], help="tell it by this data set's camera folders")
     parser.add_argument('--batch-size', type=int, default=64)
-    parser.add_argument('--workers', type=int, default=4, help='processes that decode (default 4)')
+    parser.add_argument(
+        '--workers', type=int, default=default_workers(),
+        help='processes that decode (default: the CPU cores, at most 4)')
     parser.add_argument('--device', help='"cpu" or "cuda" (default: a GPU where there is one)')
     parser.add_argument('--precision', choices=list(PRECISIONS), default='fp32')
     parser.add_argument('--flip', action='store_true', help="the mean of the image's and its mirror image's embedding")

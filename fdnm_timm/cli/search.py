@@ -7,6 +7,7 @@ from typing import Optional
 
 import torch
 
+from ..extraction.loading import default_workers
 from ..files import write_json
 from ..search import Answers, Index, Threshold, choose_threshold, pids_of_csv, pids_of_folders, search
 from ..search.approximate import KINDS
@@ -51,7 +52,9 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument('--out', type=Path, metavar='FILE', help='write the results to this JSON file')
     parser.add_argument('--picture', type=Path, metavar='FILE', help='draw results: .png, .pdf or .svg')
     parser.add_argument('--batch-size', type=int, default=64)
-    parser.add_argument('--workers', type=int, default=4, help='processes that decode images (default 4)')
+    parser.add_argument(
+        '--workers', type=int, default=default_workers(),
+        help='processes that decode images (default: the CPU cores, at most 4)')
     parser.add_argument('--device', help='"cpu" or "cuda" (default: a GPU where there is one)')
     parser.add_argument('--quiet', action='store_true', help='no progress bar')
     parser.set_defaults(run=run)

@@ -1,4 +1,5 @@
 """Images decoded and prepared in batches by worker processes; what cannot be read comes with its reason."""
+import os
 import signal
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
 
@@ -6,7 +7,13 @@ import torch
 
 from ..data import read_image
 
-__all__ = ['Batch', 'load_batches']
+__all__ = ['Batch', 'default_workers', 'load_batches']
+
+
+def default_workers() -> int:
+    """Loader processes where nobody says how many: the CPU cores that this process may use, at most 4."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
+    return min(4, cores)
 
 
 class Batch(NamedTuple):
