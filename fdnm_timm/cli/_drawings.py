@@ -28,14 +28,20 @@ def _first_setting(args: argparse.Namespace, found: Mapping[str, Mapping[str, An
     return setting
 
 
+def _by_label(args: argparse.Namespace, read: Callable[[Path], Mapping[str, T]]) -> Tuple[str, Dict[str, T]]:
+    """A target that all runs have, and by name what `read` gives of it in each run."""
+    target, found = args.target, {}
+    for label, path in zip(labels_of(args.runs, args.labels), args.runs):
+        target, found[label] = choose_target(read(path), target, path)
+    return target, found
+
+
 def _named(
         args: argparse.Namespace,
         read: Callable[[Path], Mapping[str, Mapping[str, T]]],
 ) -> Tuple[str, Dict[str, T]]:
     """A title, and by name what `read` gives of one setting of each run, or of every setting of a single run."""
-    target, found = args.target, {}
-    for label, path in zip(labels_of(args.runs, args.labels), args.runs):
-        target, found[label] = choose_target(read(path), target, path)
+    target, found = _by_label(args, read)
     settings = next(iter(found.values()))
     if len(found) == 1 and len(settings) > 1 and not args.setting:
         return target, dict(settings)
@@ -106,9 +112,7 @@ def _sweep(args: argparse.Namespace) -> Figure:
 
 
 def _ranked(args: argparse.Namespace) -> Figure:
-    target, found = args.target, {}
-    for label, path in zip(labels_of(args.runs, args.labels), args.runs):
-        target, found[label] = choose_target(ranked_in(path), target, path)
+    target, found = _by_label(args, ranked_in)
     setting = _first_setting(args, found)
     queries = {label: of_run[setting] for label, of_run in found.items()}
     load = partial(load_image, dataset_of(args.runs[0], args.root))
@@ -117,9 +121,7 @@ def _ranked(args: argparse.Namespace) -> Figure:
 
 
 def _tsne(args: argparse.Namespace) -> Figure:
-    target, found = args.target, {}
-    for label, path in zip(labels_of(args.runs, args.labels), args.runs):
-        target, found[label] = choose_target(samples_in(path), target, path)
+    target, found = _by_label(args, samples_in)
     kinds = args.features or (['spatial', 'amplitude', 'phase'] if len(found) == 1 else ['embedding'])
     return plots.plot_tsne(found if len(found) > 1 else next(iter(found.values())), kinds, args.seed)
 

@@ -16,9 +16,9 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         'benchmark', help='measure speed and memory on this machine',
         description='Measure AGP and ANM against their literal forms, a training step against the same network without '
-                    'them, inference, loading and ranking, and hold the medians against the bars. Each number is the '
-                    'median over the repeats, with the quartiles; what is compared runs in turn. docs/speed.md says '
-                    'what the rows mean. The machine should have nothing else to do.')
+                    'them, inference, loading, ranking and search, and hold the medians against the bars. Each number '
+                    'is the median over the repeats, with the quartiles; what is compared runs in turn. docs/speed.md '
+                    'says what the rows mean. The machine should have nothing else to do.')
     parser.add_argument('--device', default='cpu', help='cpu, cuda or cuda:N (default: cpu)')
     parser.add_argument('--only', nargs='+', choices=list(BENCHMARKS), metavar='NAME',
                         help=f'only these of {", ".join(BENCHMARKS)}')

@@ -1,20 +1,19 @@
 """Features of whatever a command line names: a file of features, or images that a model embeds first."""
 import csv
 from pathlib import Path
-from typing import Dict, List, Mapping, NamedTuple, Optional
+from typing import List, Mapping, NamedTuple, Optional
 
-from ..extraction.embedder import UNKNOWN, Embedder, load_embedder
+from ..extraction._names import NUMBERS
+from ..extraction.embedder import Embedder, load_embedder
 from ..extraction.extract import extract
 from ..extraction.features import SUFFIXES, Features, read_features
 from ..extraction.images import list_entries
 from ..extraction.modality import BY_FOLDER, modalities_of
-from ..layers import MODALITIES
 from .folder import is_index
 
 __all__ = ['MODALITY_WORDS', 'FeatureReader', 'Source']
 
-_NUMBERS: Dict[str, int] = {**{name: number for number, name in enumerate(MODALITIES)}, UNKNOWN: -1}
-MODALITY_WORDS = (*_NUMBERS, BY_FOLDER)
+MODALITY_WORDS = (*NUMBERS, BY_FOLDER)
 _SHOWN = 3
 
 
@@ -79,7 +78,7 @@ class FeatureReader:
     def _embed(self, source: Source) -> Features:
         entries = list_entries(source.name)
         try:
-            modality = modalities_of(entries, _NUMBERS.get(source.modality))
+            modality = modalities_of(entries, NUMBERS.get(source.modality))
         except ValueError as error:
             raise ValueError(f'{error} The option is --{source.role}-modality here.') from error
         if self._embedder is None:
