@@ -75,7 +75,12 @@ def export_model(
     facts_path = path.with_name(f'{path.name}.json')
     with replacing(path) as temporary:
         with torch.no_grad():  # the layers' exportable form is that of inference
-            FORMATS[name].write(network, example, temporary, json.dumps(facts), opset)
+            try:
+                FORMATS[name].write(network, example, temporary, json.dumps(facts), opset)
+            except OSError as error:
+                raise OSError(
+                    f'Cannot write "{path}": {error}. Nothing was left of it, and a file that was there before is '
+                    f'untouched. Make room, or give a path on another disk.') from error
         run, _ = FORMATS[name].open(temporary)
         parity = check_parity(run, embedder.embed, real, modality)
         write_json(facts_path, {**facts, 'format': name, 'sha256': sha256(temporary), 'parity': parity})

@@ -1,4 +1,5 @@
 """The formats that a network is written in, each with what writes a file and what runs it."""
+import io
 import os
 import warnings
 from pathlib import Path
@@ -34,6 +35,13 @@ def _on_tensors(function: Callable[..., torch.Tensor]) -> Run:
             return function(*[torch.from_numpy(array) for array in inputs]).numpy()
 
     return run
+
+
+def _write_from_memory(path: Path, save: Callable[[io.BytesIO], None]) -> None:
+    """torch's own writing of such files aborts the whole process where the disk is full."""
+    memory = io.BytesIO()
+    save(memory)
+    path.write_bytes(memory.getbuffer())
 
 
 def _import_onnx() -> Any:
@@ -107,7 +115,7 @@ def _write_torchscript(
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # torch.jit announces its retirement
         scripted = torch.jit.freeze(torch.jit.script(network))
-        torch.jit.save(scripted, os.fspath(path), _extra_files={FACTS: facts})
+        _write_from_memory(path, lambda file: torch.jit.save(scripted, file, _extra_files={FACTS: facts}))
 
 
 def _open_torchscript(path: Path) -> Tuple[Run, str]:
@@ -126,7 +134,7 @@ def _write_pt2(
         opset: Optional[int],
 ) -> None:
     program = torch.export.export(network, example, dynamic_shapes=_dynamic_batch(example), strict=False)
-    torch.export.save(program, path, extra_files={FACTS: facts})
+    _write_from_memory(path, lambda file: torch.export.save(program, file, extra_files={FACTS: facts}))
 
 
 def _open_pt2(path: Path) -> Tuple[Run, str]:

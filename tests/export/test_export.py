@@ -1,6 +1,7 @@
 """Files that compute what the model does, or are not left."""
 import hashlib
 import json
+import os
 import re
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from fdnm_timm.export.facts import preprocessing_for
 from fdnm_timm.export.parity import check_parity
 from fdnm_timm.extraction import Embedder
 
+from ..extraction.helpers import forked
 from .conftest import SIZE, make_embedder
 
 NUMBERS = torch.tensor([1, 0, 0, 1, 1, 0, 1])
@@ -53,6 +55,27 @@ def test_torchscript(embedder, tmp_path, modality):
     assert json.loads(exported.facts_path.read_text()) == {
         **exported.facts, 'format': 'torchscript', 'parity': exported.parity,
         'sha256': hashlib.sha256(exported.path.read_bytes()).hexdigest()}
+
+
+@pytest.mark.parametrize('name', ['model.onnx', 'model.pt', 'model.pt2'])
+def test_full_disk_leaves_the_file_of_before(embedder, tmp_path, name):
+    """By a limit of a file's size; torch's own writers abort the whole process there."""
+    resource = pytest.importorskip('resource')
+    path, message = tmp_path / name, tmp_path / 'message'
+    path.write_text('before')
+
+    def limited():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+        try:
+            export_model(embedder, path, 'visible', **_HEIGHT_WIDTH)
+        except OSError as error:
+            message.write_text(str(error))
+            return 3
+        return 4
+
+    assert forked(limited) == 3
+    assert re.match(f'Cannot write "{re.escape(str(path))}": .*File too large.* Make room', message.read_text())
+    assert sorted(os.listdir(tmp_path)) == ['message', name] and path.read_text() == 'before'
 
 
 def test_torchscript_takes_images_of_any_size(embedder, tmp_path):
