@@ -44,8 +44,17 @@ def _size(path: Path) -> Tuple[int, int]:
 
 
 @lru_cache(maxsize=512)  # the whole set decoded is some 100 MB, and each picture serves 12 records
-def _read(path: str) -> Image.Image:
+def _decode(path: str, changed: Tuple[int, int]) -> Image.Image:
     return read_image(path)
+
+
+def _read(path: str) -> Image.Image:
+    """The decoded picture, from memory unless the file has changed."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return read_image(path)  # which says what is wrong
+    return _decode(path, (status.st_mtime_ns, status.st_size))
 
 
 class RoadScene(CrossModalityDataset):

@@ -198,6 +198,19 @@ def test_views_are_the_published_ones(boxes):
         (5, 22, 66, 143), (1, 15, 66, 146), (105, 14, 149, 100)]
 
 
+def test_picture_that_changes_is_read_anew(tmp_path):
+    root = write_pairs(tmp_path / 'changing', [(100, 200)] * 4)
+    dataset = RoadScene(root)
+    path = dataset.query[0][0]
+    before = dataset.load(path)
+    picture = Path(parse(path)[0])
+    coordinates(100, 200, mark=200).save(picture)
+    assert before.getpixel((0, 0))[2] < 200 and dataset.load(path).getpixel((0, 0))[2] == 200
+    picture.unlink()
+    with pytest.raises(DatasetError, match=picture.name):
+        dataset.load(path)
+
+
 def test_content_comes_from_the_records_own_picture(dataset):
     for path, _, camid in records_of(dataset):
         file, _, _ = parse(path)
