@@ -19,14 +19,13 @@ from fdnm_timm.data import ImageItems, build_test_transform, create_dataset, hol
 def watch(model: torch.nn.Module, notes: dict) -> None:
     def agp(name):
         def hook(module, inputs, output):
-            amp = spectrum.amplitude(spectrum.rfft2(inputs[0]))
-            strength = module.guide(amp.mean(dim=(-2, -1))).sigmoid()
+            strength = module.guide(spectrum.analyse(inputs[0], mean=True)[1]).sigmoid()
             moved = (output - inputs[0]).norm() / inputs[0].norm()
             notes.setdefault(name, []).append((strength.mean(), strength.max(), moved))
         return hook
 
     def anm(module, inputs, output):
-        nuances = module._nuances(spectrum.amplitude(spectrum.rfft2(inputs[0])))
+        nuances = module._nuances(spectrum.analyse(inputs[0])[1])
         notes.setdefault('nuances', []).append(nuances)
 
     for name, module in model.named_modules():

@@ -140,19 +140,19 @@ def opaque(shapes_of: Callable[..., Any]) -> Callable[[Callable[..., T]], Callab
     return decorate
 
 
-def fused(function: Callable[..., Tensors], finish: Callable[..., Tensors]) -> Callable[..., Tensors]:
+def fused(function: Callable[..., Tensors]) -> Callable[..., Callable[..., Tensors]]:
     """Compile a function of tensors, at the first call that is worth it.
 
     Inside a model that is being compiled, exported or traced it is the plain function. Should compiling fail, a warning
     says why, once, and the plain function serves from then on.
 
     Args:
-        function: Takes tensors of R rows and returns a tuple of such, as `in_blocks` wants it.
-        finish: Called with its results; what must not be compiled.
+        function: Takes tensors and returns a tuple of such.
 
     Returns:
-        A function of the same arguments that returns what `finish` does. It runs compiled only where it is called with
-        `training=True`: a few forward passes are not worth the time that compiling takes.
+        A function that gets the tensors to be worked on, and returns the form of `function` to run on blocks of them
+        (see `in_blocks`): compiled only with `training=True`, since a few forward passes are not worth the time that
+        compiling takes.
     """
     compiled: Optional[Callable[..., Tensors]] = None
     broken = False
@@ -180,10 +180,7 @@ def fused(function: Callable[..., Tensors], finish: Callable[..., Tensors]) -> C
             return function(*tensors)
 
     @functools.wraps(function)
-    def call(*tensors: torch.Tensor, training: bool = True) -> Tensors:
-        if _plain(tensors):
-            return finish(*function(*tensors))
-        chosen = attempt if training and _pays(tensors) else function
-        return in_blocks(lambda *blocks: finish(*chosen(*blocks)), *tensors)
+    def form(*tensors: torch.Tensor, training: bool = True) -> Callable[..., Tensors]:
+        return attempt if training and not _plain(tensors) and _pays(tensors) else function
 
-    return call
+    return form

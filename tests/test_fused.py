@@ -1,23 +1,26 @@
 import warnings
-from typing import Tuple
+from typing import Callable, Tuple
 
 import pytest
 import torch
 
 from fdnm_timm import fused as fused_module
-from fdnm_timm import spectrum
 from fdnm_timm.fused import compile_mode, compiler_available, fused, in_blocks
 from fdnm_timm.layers import AmplitudeGuidedPhase, AmplitudeNuancesMining
+from fdnm_timm.spectrum import _functions
+from fdnm_timm.spectrum._pointwise import rotate_backward
 
-KERNELS = ('_fused_scale', '_fused_rotate', '_fused_rotate_backward', '_fused_modulate', '_fused_modulate_backward')
+FORMS = (
+    '_amplitude_backward_form', '_rotate_form', '_rotate_backward_form', '_modulate_form', '_modulate_backward_form')
 
 
 def double(x: torch.Tensor) -> Tuple[torch.Tensor]:
     return (2 * x,)
 
 
-def keep(*tensors: torch.Tensor) -> Tuple[torch.Tensor, ...]:
-    return tensors
+def caller(form: Callable) -> Callable:
+    """Run what `fused` chooses on the tensors that it chose for."""
+    return lambda *tensors: form(*tensors)(*tensors)
 
 
 class Compiler:
@@ -43,7 +46,7 @@ def compiler(monkeypatch) -> Compiler:
 
 @torch.no_grad()
 def test_compiles_once_for_all_sizes(compiler):
-    call = fused(double, keep)
+    call = caller(fused(double))
     with compile_mode('always'):
         for size in ((3, 4), (5, 7), (2, 9)):
             x = torch.randn(size)
@@ -55,7 +58,7 @@ def test_compiles_once_for_all_sizes(compiler):
 
 @torch.no_grad()
 def test_when_it_compiles(compiler, monkeypatch):
-    call, large = fused(double, keep), torch.randn(6)
+    call, large = caller(fused(double)), torch.randn(6)
     for mode in ('never', 'auto'):  # 'auto' compiles large tensors on GPUs alone
         with compile_mode(mode):
             call(large)
@@ -67,7 +70,7 @@ def test_when_it_compiles(compiler, monkeypatch):
         call(large)
         assert compiler.graphs == 1
         monkeypatch.setattr(fused_module, 'compiler_available', lambda device_type: False)
-        other = fused(double, keep)
+        other = caller(fused(double))
         torch._dynamo.reset()
         other(large)
         assert compiler.graphs == 1
@@ -82,7 +85,7 @@ def test_a_compiler_that_fails_warns_once(monkeypatch):
     real = torch.compile
     monkeypatch.setattr(torch, 'compile', lambda function, **kwargs: real(function, backend=broken, **kwargs))
     monkeypatch.setattr(fused_module, 'compiler_available', lambda device_type: True)
-    call, x = fused(double, keep), torch.randn(4)
+    call, x = caller(fused(double)), torch.randn(4)
     with compile_mode('always'):
         with pytest.warns(UserWarning, match='double could not be compiled.*FDNM_COMPILE=never'):
             assert torch.equal(call(x)[0], 2 * x)
@@ -153,10 +156,10 @@ def x() -> torch.Tensor:
 
 
 def test_modules_give_the_same_numbers(compiler, monkeypatch, x):
-    for name in KERNELS:
-        monkeypatch.setattr(spectrum, name, fused(getattr(spectrum, name).__wrapped__, spectrum._finish))
+    for name in FORMS:
+        monkeypatch.setattr(_functions, name, fused(getattr(_functions, name).__wrapped__))
     assert_same_numbers(x)
-    assert compiler.graphs == 2 * len(KERNELS)  # one a type
+    assert compiler.graphs == 2 * len(FORMS) + 2  # one a type; the amplitude's gradient is AGP's mean or ANM's bins
 
 
 @pytest.mark.skipif(not compiler_available('cpu'), reason='no C++ compiler')
@@ -167,5 +170,5 @@ def test_inductor_gives_the_same_numbers(x):
     args = spec, strength, spec.flip(0)
     with torch.no_grad(), compile_mode('always'), warnings.catch_warnings():
         warnings.filterwarnings('error', message='.*could not be compiled')
-        got = fused(spectrum._rotate_backward, keep)(*args)
-    torch.testing.assert_close(got, spectrum._rotate_backward(*args), rtol=0, atol=1e-9)
+        got = caller(fused(rotate_backward))(*args)
+    torch.testing.assert_close(got, rotate_backward(*args), rtol=0, atol=1e-9)

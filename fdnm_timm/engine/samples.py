@@ -58,19 +58,14 @@ def _features(engine: EvaluatingEngine, target: str, records: Sequence[Record]) 
     return torch.cat(embeddings), maps
 
 
-def _phasors(spec: torch.Tensor) -> torch.Tensor:
-    """exp(j * arg X) of half spectra (n, C, H, V, 2)."""
-    return spectrum.modulate_phasor(torch.ones_like(spec[:, None, ..., 0]), spec)[:, 0]
-
-
 def _map_distances(maps: torch.Tensor, device: torch.device) -> Dict[str, np.ndarray]:
     """Distances (n, n) of maps (n, C, H, W), some channels at a time, in float64: they are differences of products."""
     n, chs, height, width = maps.shape
     grams = {name: torch.zeros(n, n, dtype=torch.float64, device=device) for name in ('spatial', 'amplitude', 'phase')}
     for block in maps.split(max(1, _BLOCK_VALUES // (n * height * width)), dim=1):
         block = block.to(device, torch.float64)
-        spec = spectrum.rfft2(block)
-        for name, values in (('spatial', block), ('amplitude', spectrum.amplitude(spec)), ('phase', _phasors(spec))):
+        spec, amplitude = spectrum.analyse(block)
+        for name, values in (('spatial', block), ('amplitude', amplitude), ('phase', spectrum.phasor(spec))):
             rows = values.flatten(1)
             grams[name].addmm_(rows, rows.t())
     grams['phase'] /= chs * height * (width // 2 + 1)  # bins

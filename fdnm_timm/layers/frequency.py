@@ -74,11 +74,9 @@ class AmplitudeGuidedPhase(nn.Module):
             raise ValueError(
                 f'AmplitudeGuidedPhase: the input has shape {x.shape}, but maps (B, {self.channels}, H, W) are '
                 f'expected.')
-        spec = spectrum.rfft2(x, self.exportable)
-        mean = spectrum.amplitude(spec, self.exportable).mean(dim=(-2, -1))
+        spec, mean = spectrum.analyse(x, mean=True, exportable=self.exportable)
         strength = self.guide(mean.to(self.guide.weight.dtype)).to(spec.dtype).sigmoid()
-        spec = spectrum.rotate_phase(spec, strength, self.exportable)
-        return _laid_out_as(x, spectrum.irfft2(spec, int(x.shape[-1]), self.exportable).to(x.dtype))
+        return _laid_out_as(x, spectrum.rotate_phase(spec, strength, int(x.shape[-1]), self.exportable).to(x.dtype))
 
     def extra_repr(self) -> str:
         return f'{self.channels}, init={self.init!r}'
@@ -151,7 +149,7 @@ class AmplitudeNuancesMining(nn.Module):
         self.bn.reset_parameters()
 
     def _nuances(self, amp: torch.Tensor) -> torch.Tensor:
-        """IN_k(conv_k(A)) of both branches, (B, 2, C, H, V), by one convolution and one normalisation."""
+        """IN_k(conv_k(A)) of both branches, (B, C, 2, H, V), by one convolution and one normalisation."""
         convs: List[torch.Tensor] = []
         weights: List[torch.Tensor] = []
         biases: List[torch.Tensor] = []
@@ -161,31 +159,32 @@ class AmplitudeNuancesMining(nn.Module):
             weights.append(branch.norm.weight)
             biases.append(branch.norm.bias)
             eps = branch.norm.eps
-        weight, bias = torch.cat(weights).to(amp.dtype), torch.cat(biases).to(amp.dtype)
+        # the branches' channels in turn, so that what belongs to a map lies together
+        weight = torch.stack(weights, dim=1).flatten().to(amp.dtype)
+        bias = torch.stack(biases, dim=1).flatten().to(amp.dtype)
+        kernel = torch.stack(convs, dim=1).flatten(0, 1)
         if amp.shape[-2] * amp.shape[-1] > 1:
-            kernel = torch.cat(convs)
             x = nn.functional.conv2d(amp.to(kernel.dtype), kernel).to(amp.dtype)
             x = nn.functional.instance_norm(x, weight=weight, bias=bias, eps=eps)
         else:
             # 0 * weight keeps every parameter in the graph, as the normalised value 0 would
-            zero = 0. * (weight + torch.cat(convs).sum(dim=(1, 2, 3)).to(amp.dtype))
+            zero = 0. * (weight + kernel.sum(dim=(1, 2, 3)).to(amp.dtype))
             x = (zero + bias).view(1, -1, 1, 1).expand(amp.shape[0], -1, -1, -1)
-        return x.unflatten(1, (2, self.channels))
+        return x.unflatten(1, (self.channels, 2))
 
     def forward(self, x: torch.Tensor) -> Tuple[torch.Tensor, torch.Tensor]:
         if x.ndim != 4 or x.shape[1] != self.channels:
             raise ValueError(
                 f'AmplitudeNuancesMining: the input has shape {x.shape}, '
                 f'but maps (B, {self.channels}, H, W) are expected.')
-        spec = spectrum.rfft2(x, self.exportable)
-        nuances = self._nuances(spectrum.amplitude(spec, self.exportable))
-        spec = spectrum.modulate_phasor(nuances, spec, self.exportable)
-        maps = spectrum.irfft2(spec, int(x.shape[-1]), self.exportable)
+        spec, amp = spectrum.analyse(x, exportable=self.exportable)
+        maps = spectrum.modulate_phasor(self._nuances(amp), spec, int(x.shape[-1]), self.exportable)
         if self.residual:
             # irfft2(A * exp(j*theta)) is x itself
-            maps = maps + x.to(maps.dtype).unsqueeze(1)
-        maps = self.bn(_laid_out_as(x, maps.to(x.dtype).flatten(0, 1))).unflatten(0, (-1, 2))
-        branches = maps.unbind(1)  # whose backward is one pass; that of two slices fills and adds whole tensors
+            maps = maps + x.to(maps.dtype).unsqueeze(2)
+        # (B, C, 2, H, W) seen as maps of 2H rows, which have the branches' joint statistics
+        maps = self.bn(maps.to(x.dtype).flatten(2, 3)).unflatten(2, (2, -1))
+        branches = maps.unbind(2)  # whose backward is one pass; that of two slices fills and adds whole tensors
         return branches[0], branches[1]
 
     def extra_repr(self) -> str:

@@ -41,15 +41,13 @@ def swap_spectra(visible: np.ndarray, infrared: np.ndarray) -> SwappedPair:
             f'one size are expected.')
     images = torch.from_numpy(np.stack([visible, infrared])).double()
     width = images.shape[-1]
-    spec = spectrum.rfft2(images)
-    amplitude = spectrum.amplitude(spec)
+    spec, amplitude = spectrum.analyse(images)
     ones = torch.ones_like(amplitude)
     zero_phase = torch.stack((amplitude, torch.zeros_like(amplitude)), dim=-1)
 
     def with_own_phase(amplitudes: torch.Tensor) -> np.ndarray:
         # an image a batch entry of one channel
-        made = spectrum.modulate_phasor(amplitudes[:, None, None], spec[:, None])
-        return spectrum.irfft2(made[:, 0, 0], width).numpy()
+        return spectrum.modulate_phasor(amplitudes[:, None, None], spec[:, None], width)[:, 0, 0].numpy()
 
     return SwappedPair(
         images=images.numpy(),

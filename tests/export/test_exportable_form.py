@@ -5,6 +5,7 @@ from timm.layers import set_exportable
 
 from fdnm_timm import spectrum
 from fdnm_timm.layers import AmplitudeGuidedPhase, AmplitudeNuancesMining
+from fdnm_timm.spectrum._pointwise import modulate
 
 
 def some_spectrum(*shape: int) -> torch.Tensor:
@@ -20,12 +21,26 @@ def some_spectrum(*shape: int) -> torch.Tensor:
 def test_pointwise_functions_are_the_same():
     spec = some_spectrum(2, 3, 4, 3)
     strength = torch.rand(2, 3)
-    weight = torch.randn(2, 2, 3, 4, 3)
-    for function, args in ((spectrum.amplitude, (spec,)), (spectrum.rotate_phase, (spec, strength)),
-                           (spectrum.modulate_phasor, (weight, spec))):
+    weight = torch.randn(2, 3, 2, 4, 3)
+    got, expected = spectrum.amplitude(spec, exportable=True), spectrum.amplitude(spec)
+    torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-30)
+    got = modulate(weight.flatten(-2).flatten(0, 1), spec.flatten(2, 3).flatten(0, 1), exportable=True)
+    expected = modulate(weight.flatten(-2).flatten(0, 1), spec.flatten(2, 3).flatten(0, 1))
+    torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-30)
+    spec = spec.where(spec.abs() < 1e29, torch.zeros(()))  # whose sums would lose everything else
+    for function, args in ((spectrum.rotate_phase, (spec, strength, 4)), (spectrum.modulate_phasor, (weight, spec, 4))):
         got, expected = function(*args, exportable=True), function(*args)
-        torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-30)
+        torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-5)
         assert got.isfinite().all() and (got != 0).any()
+
+
+@torch.no_grad()
+def test_phasor_has_the_phase_and_length_one():
+    spec = some_spectrum(2, 3, 4, 3).double()
+    unit = spectrum.phasor(spec)
+    torch.testing.assert_close(unit.norm(dim=-1), torch.ones(spec.shape[:-1], dtype=torch.float64))
+    torch.testing.assert_close(unit * spectrum.amplitude(spec).unsqueeze(-1), spec, rtol=1e-12, atol=0)
+    assert torch.equal(unit.view(-1, 2)[:2], torch.tensor([[1., 0.], [1., 0.]], dtype=torch.float64))
 
 
 def modules(exportable: bool):
@@ -57,10 +72,10 @@ def test_bins_on_the_negative_axis_are_turned_the_same_way(dtype):
     strength = torch.full((1, 48), 0.5, dtype=dtype)
     with torch.no_grad():
         turned = [
-            spectrum.irfft2(spectrum.rotate_phase(spectrum.rfft2(maps, form), strength, form), 6, form)
+            spectrum.rotate_phase(spectrum.rfft2(maps, form), strength, 6, form)
             for form in (False, True)]
         noise = torch.where(torch.rand(maps.shape) < 0.5, -1e-7, 1e-7).to(dtype)
-        other = spectrum.irfft2(spectrum.rotate_phase(spectrum.rfft2(maps + noise), strength), 6)
+        other = spectrum.rotate_phase(spectrum.rfft2(maps + noise), strength, 6)
     torch.testing.assert_close(turned[1], turned[0], rtol=0, atol=1e-5)
     torch.testing.assert_close(other, turned[0], rtol=0, atol=1e-5)
 
