@@ -1,6 +1,6 @@
 """A training step of FDNM against one of the same network without AGP, ANM and L_cnm."""
 from functools import partial
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Tuple
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 import timm
 import torch
@@ -32,7 +32,12 @@ class Side(NamedTuple):
 
 
 def _sides(settings: Settings) -> Dict[str, Side]:
-    sides = {'base': Side(BASE, 0.), 'FDNM': Side({}, 0.5)}
+    sides = {
+        'base': Side(BASE, 0.),
+        'FDNM': Side({}, 0.5),
+        'base, channels_last': Side(BASE, 0., channels_last=True),
+        'FDNM, channels_last': Side({}, 0.5, channels_last=True),
+    }
     if settings.compiled:
         sides['FDNM, fused'] = Side({}, 0.5, mode='always')
         sides['base, compiled'] = Side(BASE, 0., compile=True)
@@ -142,8 +147,8 @@ def step_rows(settings: Settings) -> Iterator[Row]:
     for name, values in taken.items():
         yield row('step', f'{name}, {size}', 's', values)
     yield row('step', 'the FFTs and ANM\'s convolutions alone', 's', floors)
-    pairs = [
-        ('FDNM', 'base', 1.5), ('FDNM, fused', 'base', 1.35),
+    pairs: List[Tuple[str, str, Optional[float]]] = [
+        ('FDNM', 'base', 1.5), ('FDNM, fused', 'base', 1.35), ('FDNM, channels_last', 'base, channels_last', None),
         ('FDNM, compiled', 'base, compiled', 1.35)]
     for over, under, bar in pairs:
         if over in taken:
