@@ -107,7 +107,8 @@ class AmplitudeNuancesMining(nn.Module):
     map of one bin has no variance; instance norm gives its bias there.
 
     `AmplitudeNuancesMining(channels)(x)` takes maps (B, channels, H, W) of any size and returns the pair (f_1, f_2),
-    each of x's shape and type. It raises ValueError where the number of channels differs.
+    each of x's shape and type, whose rows lie together whatever x's memory format is: poolings follow. It raises
+    ValueError where the number of channels differs.
     """
     exportable: torch.jit.Final[bool]
     residual: torch.jit.Final[bool]
