@@ -107,8 +107,7 @@ class AmplitudeNuancesMining(nn.Module):
     map of one bin has no variance; instance norm gives its bias there.
 
     `AmplitudeNuancesMining(channels)(x)` takes maps (B, channels, H, W) of any size and returns the pair (f_1, f_2),
-    each of x's shape and type, whose rows lie together whatever x's memory format is: poolings follow. It raises
-    ValueError where the number of channels differs.
+    each of x's shape and type. It raises ValueError where the number of channels differs.
     """
     exportable: torch.jit.Final[bool]
     residual: torch.jit.Final[bool]
@@ -183,10 +182,11 @@ class AmplitudeNuancesMining(nn.Module):
         if self.residual:
             # irfft2(A * exp(j*theta)) is x itself
             maps = maps + x.to(maps.dtype).unsqueeze(2)
-        # (B, C, 2, H, W) seen as maps of 2H rows, which have the branches' joint statistics
+        # (B, C, 2, H, W) seen as maps of 2H rows, which have the branches' joint statistics; in this format, since the
+        # backward pass of a batch norm is slow where the gradient has another one than the input
         maps = self.bn(maps.to(x.dtype).flatten(2, 3)).unflatten(2, (2, -1))
         branches = maps.unbind(2)  # whose backward is one pass; that of two slices fills and adds whole tensors
-        return branches[0], branches[1]
+        return _laid_out_as(x, branches[0]), _laid_out_as(x, branches[1])
 
     def extra_repr(self) -> str:
         return f'{self.channels}, residual={self.residual}, init={self.init!r}'

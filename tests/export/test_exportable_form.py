@@ -24,9 +24,11 @@ def test_pointwise_functions_are_the_same():
     weight = torch.randn(2, 3, 2, 4, 3)
     got, expected = spectrum.amplitude(spec, exportable=True), spectrum.amplitude(spec)
     torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-30)
+    assert got.isfinite().all() and (got != 0).any()
     got = modulate(weight.flatten(-2).flatten(0, 1), spec.flatten(2, 3).flatten(0, 1), exportable=True)
     expected = modulate(weight.flatten(-2).flatten(0, 1), spec.flatten(2, 3).flatten(0, 1))
     torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-30)
+    assert all(part.isfinite().all() and (part != 0).any() for part in got)
     spec = spec.where(spec.abs() < 1e29, torch.zeros(()))  # whose sums would lose everything else
     for function, args in ((spectrum.rotate_phase, (spec, strength, 4)), (spectrum.modulate_phasor, (weight, spec, 4))):
         got, expected = function(*args, exportable=True), function(*args)

@@ -537,8 +537,8 @@ def test_channels_last():
         expected = copy.deepcopy(module)(x)
         got = module.to(memory_format=torch.channels_last)(x.to(memory_format=torch.channels_last))
         torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-5)
-        if not isinstance(got, tuple):  # ANM's maps go to poolings, which do not care
-            assert got.is_contiguous(memory_format=torch.channels_last)
+        for one in got if isinstance(got, tuple) else (got,):
+            assert all(image.unsqueeze(0).is_contiguous(memory_format=torch.channels_last) for image in one)
 
 
 def test_input_is_left_alone():

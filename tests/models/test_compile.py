@@ -106,5 +106,4 @@ def test_channels_last_changes_nothing(images):
     torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4)
     for name, grad in grads.items():
         torch.testing.assert_close(grad, expected_grads[name], rtol=1e-3, atol=1e-3)
-    last, = model.eval().forward_intermediates(x, 1, intermediates_only=True, modality='visible')
-    assert last.is_contiguous(memory_format=torch.channels_last)
+    assert model.eval().forward_features(x, 'visible').is_contiguous(memory_format=torch.channels_last)
