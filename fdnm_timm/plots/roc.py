@@ -1,4 +1,5 @@
 """ROC curves: how many genuine pairs are accepted where so few impostor pairs are."""
+import math
 from typing import TYPE_CHECKING, Mapping, Tuple
 
 import numpy as np
@@ -69,7 +70,8 @@ def plot_roc(
 def _smallest(outcome: 'Outcomes') -> float:
     """The power of ten at or below the smallest false accept rate that the pairs resolve."""
     far = outcome.roc[0]
-    return float(10 ** np.floor(np.log10(far[far > 0].min())))
+    # in float64: a power of ten in float32 can lie above the rate that it is
+    return 10. ** math.floor(math.log10(float(far[far > 0].min())))
 
 
 def _points(outcome: 'Outcomes', start: float) -> Tuple[np.ndarray, np.ndarray]:
