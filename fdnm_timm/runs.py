@@ -5,6 +5,7 @@ from typing import Any, Dict, List, Optional, Union
 
 import torch
 
+from .allocator import keep_freed_memory
 from .config import Config, DataConfig, load_config
 from .data import CrossModalityDataset, create_dataset
 from .distributed import Processes
@@ -77,6 +78,8 @@ def train_run(
     With several `processes` each calls it, and the main one writes.
     """
     engine = build_engine(config, dataset, progress=progress, processes=processes)
+    if not engine.use_gpu:
+        keep_freed_memory()
     engine.run(
         save_dir=str(folder), max_epoch=config.train.epochs, eval_freq=config.train.eval_freq, resume=resume)
     if engine.processes.is_main:

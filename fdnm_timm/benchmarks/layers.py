@@ -1,8 +1,9 @@
 """AGP and ANM, forward and backward, against their literal forms."""
-from typing import Any, Callable, Dict, Iterator, NamedTuple
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple
 
 import torch
 
+from ..allocator import keep_freed_memory
 from ..fused import compile_mode
 from ..layers import AmplitudeGuidedPhase, AmplitudeNuancesMining
 from .literal import LiteralAGP, LiteralANM
@@ -44,6 +45,21 @@ def forms_of(ours: torch.nn.Module, literal: torch.nn.Module, settings: Settings
     return {**forms, 'compiled': Form(ours, 'always')} if settings.compiled else forms
 
 
+def _maps(shape: Shape, settings: Settings) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(settings.device).requires_grad_()
+
+
+def _seconds(forms: Dict[str, Form], shape: Shape, settings: Settings) -> Dict[str, List[float]]:
+    x = _maps(shape, settings)
+    return seconds({name: form.there_and_back(x) for name, form in forms.items()}, settings.repeats, settings.device)
+
+
+def _seconds_with_memory_kept(forms: Dict[str, Form], shape: Shape, settings: Settings) -> Dict[str, List[float]]:
+    """As `_seconds`, in a process that allocates as a training run on a CPU does."""
+    keep_freed_memory()
+    return _seconds(forms, shape, settings)
+
+
 def _rows(
         name: str,
         ours: torch.nn.Module,
@@ -52,17 +68,21 @@ def _rows(
         settings: Settings,
         bars: Dict[str, float],
 ) -> Iterator[Row]:
-    x = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(settings.device).requires_grad_()
     forms = forms_of(ours, literal, settings)
-    taken = seconds(
-        {name: form.there_and_back(x) for name, form in forms.items()}, settings.repeats, settings.device)
+    taken = _seconds(forms, shape, settings)
     size = 'x'.join(map(str, shape))
     for form, values in taken.items():
         yield row(name, f'{form}, forward and backward, {size}', 's', values)
     for form in ('eager', 'compiled'):
         if form in taken:
             yield row(name, f'{form} over literal, time', 'x', ratios(taken[form], taken['literal']), bars.get(form))
+    if settings.device.type == 'cpu':
+        taken = settings.apart(_seconds_with_memory_kept, forms, shape, settings)
+        for form in [form for form in taken if form != 'literal']:
+            yield row(
+                name, f'{form} over literal, time, freed memory kept', 'x', ratios(taken[form], taken['literal']))
     # compiled or not, the same is kept
+    x = _maps(shape, settings)
     kept = {form: saved_bytes(forms[form].module, x) for form in ('literal', 'eager')}
     for form, number in kept.items():
         yield row(name, f'{form}, saved for backward', 'MB', [number / 1e6])

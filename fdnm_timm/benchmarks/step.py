@@ -6,6 +6,7 @@ import timm
 import torch
 
 from .. import spectrum
+from ..allocator import keep_freed_memory
 from ..engine.step import TrainingStep
 from ..fused import compile_mode
 from ..layers import AmplitudeGuidedPhase, AmplitudeNuancesMining
@@ -121,6 +122,8 @@ def floor(settings: Settings) -> Callable[[], None]:
 def _peak(side: Side, settings: Settings) -> int:
     """The most bytes that the model and two steps take: on the GPU, or that the process grows by."""
     on_gpu = settings.device.type == 'cuda'
+    if not on_gpu:
+        keep_freed_memory()  # as a training run does
     before = 0 if on_gpu else resident_memory()
     step = build_step(side, settings)
     for _ in range(2):
@@ -137,11 +140,18 @@ def _memory(settings: Settings, sides: Dict[str, Side]) -> Iterator[Row]:
     yield row('step', 'FDNM over base, peak memory', 'x', [peaks['FDNM'] / peaks['base']])
 
 
+def _seconds(settings: Settings) -> Dict[str, List[float]]:
+    """Of the steps, and of the floor."""
+    if settings.device.type == 'cpu':
+        keep_freed_memory()  # as a training run does
+    functions: Dict[str, Callable[[], Any]] = {
+        name: build_step(side, settings) for name, side in _sides(settings).items()}
+    return seconds({**functions, 'floor': floor(settings)}, settings.repeats, settings.device)
+
+
 def step_rows(settings: Settings) -> Iterator[Row]:
     """Times, ratios and peak memory of a step."""
-    sides = _sides(settings)
-    functions: Dict[str, Callable[[], Any]] = {name: build_step(side, settings) for name, side in sides.items()}
-    taken = seconds({**functions, 'floor': floor(settings)}, settings.repeats, settings.device)
+    taken = settings.apart(_seconds, settings)
     floors = taken.pop('floor')
     size = f'{settings.model} {settings.step_batch}x3x{settings.image[0]}x{settings.image[1]}'
     for name, values in taken.items():
@@ -159,5 +169,4 @@ def step_rows(settings: Settings) -> Iterator[Row]:
         yield row(
             'step', 'FDNM over FDNM, bf16, channels_last and compiled', 'x', ratios(taken['FDNM'], taken['FDNM, bf16']),
             3., at_least=True)
-    del functions
-    yield from _memory(settings, sides)
+    yield from _memory(settings, _sides(settings))
