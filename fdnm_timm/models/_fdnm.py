@@ -261,6 +261,14 @@ class FDNM(nn.Module):
             x = torch.cat(self.anm(x), dim=1)
         return x
 
+    def _forward_shared(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.pool(x)
+        if self.grad_checkpointing and not torch.jit.is_scripting():
+            x = checkpoint_seq(self.stages, x, flatten=True)
+        else:
+            x = self.stages(x)
+        return self._mine(x)
+
     def forward_features(
             self,
             x: torch.Tensor,
@@ -268,12 +276,7 @@ class FDNM(nn.Module):
     ) -> torch.Tensor:
         """Images (B, in_chans, H, W) -> the branches' maps, concatenated on channels: (B, 2C, H', W'); (B, C, H', W')
         without ANM."""
-        x = self.pool(self.stem(x, modality))
-        if self.grad_checkpointing and not torch.jit.is_scripting():
-            x = checkpoint_seq(self.stages, x, flatten=True)
-        else:
-            x = self.stages(x)
-        return self._mine(x)
+        return self._forward_shared(self.stem(x, modality))
 
     def forward_head(self, x: torch.Tensor, pre_logits: bool = False) -> torch.Tensor:
         """Maps of `forward_features` -> logits (B, num_classes), or the embedding (B, head_hidden_size)."""
@@ -284,7 +287,8 @@ class FDNM(nn.Module):
             x: torch.Tensor,
             modality: Optional[Union[str, torch.Tensor]] = None,
     ) -> torch.Tensor:
-        x = self.forward_features(x, modality)
+        # as forward_features does; from here, all that follows the stems' graph break compiles as one graph
+        x = self._forward_shared(self.stem(x, modality))
         if not torch.jit.is_scripting() and self.metric_training and self.training:
             return FDNMOutput(*self.head.classify(x))  # type: ignore[return-value]
         return self.forward_head(x)
