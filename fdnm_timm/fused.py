@@ -5,8 +5,9 @@ so once. Compiling takes seconds to a minute, once a machine (inductor keeps the
 only large tensors on GPUs are worth it, and only where a compiler is there. The environment variable FDNM_COMPILE sets
 another mode: 'always', whatever the size, or 'never'. Results differ between the modes by rounding only.
 
-On the CPU, compiled or not, large tensors are worked off in blocks of rows: what lies between the first operation and
-the last then stays in the cache, and no large intermediate result is ever allocated.
+On the CPU, compiled or not, large tensors are worked off in blocks: what lies between the first operation and the last
+then stays in the cache, and no large intermediate result is ever allocated. A network that torch.compile compiles is
+another matter: it sees the pointwise work as it is, and fuses it with its own.
 """
 import contextlib
 import functools
@@ -19,7 +20,7 @@ from typing import Any, Callable, Iterator, Optional, Tuple, TypeVar
 
 import torch
 
-__all__ = ['MODES', 'compiler_available', 'compile_mode', 'fused', 'in_blocks', 'opaque']
+__all__ = ['MODES', 'compiler_available', 'compile_mode', 'compiling', 'fused', 'in_blocks', 'observed', 'opaque']
 
 MODES = ('auto', 'always', 'never')
 
@@ -27,6 +28,7 @@ MODES = ('auto', 'always', 'never')
 _LARGE = 1 << 23
 
 _BLOCK = 1 << 17  # numbers a block: half a MiB in float32
+_CHANNELS = 64  # at least so many channels a block where they lie last: small matrix products are slow
 
 Tensors = Tuple[torch.Tensor, ...]
 T = TypeVar('T')
@@ -75,36 +77,56 @@ def _pays(tensors: Tensors) -> bool:
     return _mode == 'always' or tensors[0].device.type == 'cuda' and tensors[0].numel() >= _LARGE
 
 
-def _plain(tensors: Tensors) -> bool:
-    """Whether the functions have to be left as they are: someone looks at every operation."""
+def observed(tensors: Tensors) -> bool:
+    """Whether someone looks at every operation on them: a tracer, or autograd."""
     if torch.compiler.is_compiling() or torch.jit.is_tracing():
         return True
     # gradients are on inside a backward pass that is to be differentiated again; fake tensors are of another type
     return torch.is_grad_enabled() or not all(type(tensor) is torch.Tensor for tensor in tensors)
 
 
-def in_blocks(function: Callable[..., Tensors], *tensors: torch.Tensor) -> Tensors:
-    """function(*tensors), a block of rows after the other where that pays.
+def _dense(x: torch.Tensor) -> torch.Tensor:
+    """x without gaps, its dimensions in the order that they have in memory: only such is worked off in vectors."""
+    strides = x.stride()
+    order = sorted(range(x.ndim), key=lambda dim: -strides[dim])
+    return x.permute(order).contiguous().permute([order.index(dim) for dim in range(x.ndim)])
+
+
+def in_blocks(function: Callable[..., Tensors], tensors: Tensors, lead: int, room: Callable[[], Tensors]) -> Tensors:
+    """function(*tensors), a block of maps after the other on the CPU.
+
+    Maps whose channels lie last are taken as they lie, some channels of an image at a time: copying a block to another
+    format within the cache costs less than copying it all beforehand.
 
     Args:
-        function: Takes tensors of R rows, and returns a tuple of such; no row may depend on another.
-        tensors: With R rows each.
+        function: Takes tensors of R maps (R, ...) in any memory format, and returns a tuple of such; no map may depend
+            on another. While torch.compile is at work, it gets the tensors as they are.
+        tensors: Of as many maps each; their first `lead` dimensions number them.
+        lead: 2, (B, C, ...), for maps whose channels may lie last.
+        room: Makes empty tensors like the results.
 
     Returns:
-        What the function returns.
+        What the function returns, with those dimensions.
     """
-    first = tensors[0]
-    rows = first.shape[0]
-    if _plain(tensors) or first.device.type != 'cpu' or first.numel() <= _BLOCK or rows == 1:
+    if compiling():
         return function(*tensors)
-    size = max(1, rows * _BLOCK // first.numel())
-    results: Tensors = ()
-    for start in range(0, rows, size):
-        block = function(*[tensor[start:start + size] for tensor in tensors])
-        if not results:
-            results = tuple(part.new_empty(rows, *part.shape[1:]) for part in block)
-        for result, part in zip(results, block):
-            result[start:start + size] = part
+    first = tensors[0]
+    if observed(tensors) or first.device.type != 'cpu':
+        parts = function(*[tensor.flatten(0, lead - 1) for tensor in tensors])
+        return tuple(part.unflatten(0, first.shape[:lead]) for part in parts)
+    results = room()
+    size = max(1, first.shape[:lead].numel() * _BLOCK // max(1, first.numel()))
+    together = [*tensors, *results]
+    if lead != 2 or all(tensor.stride(0) == tensor.shape[1] * tensor.stride(1) for tensor in together):
+        blocks = [tensor.flatten(0, lead - 1).split(size) for tensor in together]
+    else:
+        size = max(size, _CHANNELS)
+        blocks = [[block for image in tensor for block in image.split(size)] for tensor in together]
+    with torch.autocast(first.device.type, enabled=False):
+        for block in zip(*blocks):
+            parts = function(*[_dense(part) for part in block[:len(tensors)]])
+            for result, part in zip(block[len(tensors):], parts):
+                result.copy_(part)
     return results
 
 
@@ -112,28 +134,32 @@ def _exporting() -> bool:
     return getattr(torch.compiler, 'is_exporting', lambda: False)()  # newer torch only
 
 
-def opaque(shapes_of: Callable[..., Any]) -> Callable[[Callable[..., T]], Callable[..., T]]:
-    """Keep torch.compile from looking into a function on the CPU.
+def compiling() -> bool:
+    """Whether torch.compile is at work, and not an exporter."""
+    return torch.compiler.is_compiling() and not _exporting()
 
-    Inductor knows no complex numbers, and does not vectorise interleaved ones: what it makes of a spectrum is slower
-    than the blocks. An exported program takes the function's operations, since it has to run without this package.
+
+def opaque(shapes_of: Callable[..., Any]) -> Callable[[Callable[..., T]], Callable[..., T]]:
+    """Keep torch.compile from looking into a function on the CPU, where it would lose what the function gains.
+
+    An exported program takes the function's operations, since it has to run without this package.
 
     Args:
-        shapes_of: Gets the function's arguments and returns empty tensors like its results, all contiguous.
+        shapes_of: Gets the function's arguments and returns empty tensors like its results, in their memory formats.
 
     Returns:
-        A decorator of a function of tensors and numbers, annotated as torch.library.custom_op wants it. It makes new,
-        contiguous tensors.
+        A decorator of a function of tensors and numbers, annotated as torch.library.custom_op wants it. It makes new
+        tensors.
     """
     def decorate(function: Callable[..., T]) -> Callable[..., T]:
         operator = torch.library.custom_op(f'fdnm_timm::{function.__name__.strip("_")}', function, mutates_args=())
         operator.register_fake(shapes_of)
 
         @functools.wraps(function)
-        def call(*args: Any) -> T:
-            if torch.compiler.is_compiling() and not _exporting() and args[0].device.type == 'cpu':
-                return operator(*args)
-            return function(*args)
+        def call(*args: Any, **kwargs: Any) -> T:
+            if compiling() and args[0].device.type == 'cpu':
+                return operator(*args, **kwargs)
+            return function(*args, **kwargs)
 
         return call
 
@@ -181,6 +207,6 @@ def fused(function: Callable[..., Tensors]) -> Callable[..., Callable[..., Tenso
 
     @functools.wraps(function)
     def form(*tensors: torch.Tensor, training: bool = True) -> Callable[..., Tensors]:
-        return attempt if training and not _plain(tensors) and _pays(tensors) else function
+        return attempt if training and not observed(tensors) and _pays(tensors) else function
 
     return form

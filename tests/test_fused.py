@@ -96,28 +96,38 @@ def test_a_compiler_that_fails_warns_once(monkeypatch):
 
 @torch.no_grad()
 @pytest.mark.parametrize('rows', [1, 4, 7])
-def test_in_blocks(monkeypatch, rows):
+@pytest.mark.parametrize('channels_last', [False, True])
+def test_in_blocks(monkeypatch, rows, channels_last):
     monkeypatch.setattr(fused_module, '_BLOCK', 3 * 10)
+    monkeypatch.setattr(fused_module, '_CHANNELS', 2)
     sizes = []
 
     def function(x: torch.Tensor, y: torch.Tensor) -> Tuple[torch.Tensor, torch.Tensor]:
+        assert x.is_contiguous() or x.permute(1, 2, 0).is_contiguous()  # no gaps
         sizes.append(len(x))
-        return x.sin() * y, x.sum(dim=1)
+        return x.sin() * y[:, None, None], x.sum(dim=(1, 2))
 
-    x, y = torch.randn(rows, 10), torch.randn(rows, 1)
-    assert all(map(torch.equal, in_blocks(function, x, y), (x.sin() * y, x.sum(dim=1))))
-    assert sizes == {1: [1], 4: [3, 1], 7: [3, 3, 1]}[rows]
+    x, y = torch.randn(2, rows, 5, 2), torch.randn(2, rows)
+    if channels_last:
+        x = x.contiguous(memory_format=torch.channels_last)
+    got = in_blocks(function, (x, y), 2, lambda: (torch.empty_like(x), torch.empty_like(y)))
+    torch.testing.assert_close(got, (x.sin() * y[..., None, None], x.sum(dim=(2, 3))))
+    assert got[0].stride() == x.stride()
+    by_map, by_image = {1: [2], 4: [3, 3, 2], 7: [3, 3, 3, 3, 2]}, {1: [1, 1], 4: [3, 1] * 2, 7: [3, 3, 1] * 2}
+    assert sizes == (by_image if channels_last and rows > 1 else by_map)[rows]
 
 
 @pytest.mark.parametrize('size', [(6, 5), (5, 8)], ids=str)
 def test_modules_in_blocks_give_the_same_numbers(monkeypatch, size):
-    x = torch.randn(3, 3, *size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    for module in (AmplitudeGuidedPhase(3, init='paper').double(), AmplitudeNuancesMining(3, init='paper').double()):
+    x = torch.randn(3, 5, *size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    for module in (AmplitudeGuidedPhase(5, init='paper').double(), AmplitudeNuancesMining(5, init='paper').double()):
         expected = gradients(module, x)
-        with monkeypatch.context() as patch:
-            patch.setattr(fused_module, '_BLOCK', 50)
-            got = gradients(module, x)
-        torch.testing.assert_close(got, expected, rtol=0, atol=1e-10)
+        for memory_format in (torch.contiguous_format, torch.channels_last):
+            with monkeypatch.context() as patch:
+                patch.setattr(fused_module, '_BLOCK', 50)
+                patch.setattr(fused_module, '_CHANNELS', 2)
+                got = gradients(module, x.contiguous(memory_format=memory_format))
+            torch.testing.assert_close(got, expected, rtol=0, atol=1e-10)
 
 
 def test_modes():

@@ -21,11 +21,26 @@ def _check(name: str, channels: int, init: str) -> None:
         raise ValueError(f"{name}: init is {init!r}, but must be 'identity' or 'paper'.")
 
 
-def _laid_out_as(x: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
-    """`maps` in the memory format of x, so that a channels_last network stays one behind the transforms."""
-    if x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous():
-        return maps.contiguous(memory_format=torch.channels_last)
-    return maps
+def _channels_last(x: torch.Tensor) -> bool:
+    return x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+
+
+def _pointwise_conv(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """A 1x1 convolution without bias; what is channels_last is one matrix already.
+
+    oneDNN's backward pass of ANM's convolution in that format takes two and a half times as long as the products.
+    """
+    if not _channels_last(x):
+        return nn.functional.conv2d(x, weight)
+    return nn.functional.linear(x.permute(0, 2, 3, 1), weight.flatten(1)).permute(0, 3, 1, 2)
+
+
+def _instance_norm(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, eps: float) -> torch.Tensor:
+    """As PyTorch's, which would copy what is channels_last to planes."""
+    if not _channels_last(x):
+        return nn.functional.instance_norm(x, weight=weight, bias=bias, eps=eps)
+    var, mean = torch.var_mean(x, dim=(2, 3), correction=0, keepdim=True)
+    return (x - mean) * ((var + eps).rsqrt() * weight.view(1, -1, 1, 1)) + bias.view(1, -1, 1, 1)
 
 
 @register_notrace_module
@@ -76,7 +91,7 @@ class AmplitudeGuidedPhase(nn.Module):
                 f'expected.')
         spec, mean = spectrum.analyse(x, mean=True, exportable=self.exportable)
         strength = self.guide(mean.to(self.guide.weight.dtype)).to(spec.dtype).sigmoid()
-        return _laid_out_as(x, spectrum.rotate_phase(spec, strength, int(x.shape[-1]), self.exportable).to(x.dtype))
+        return spectrum.rotate_phase(spec, strength, x, self.exportable).to(x.dtype)
 
     def extra_repr(self) -> str:
         return f'{self.channels}, init={self.init!r}'
@@ -159,18 +174,17 @@ class AmplitudeNuancesMining(nn.Module):
             weights.append(branch.norm.weight)
             biases.append(branch.norm.bias)
             eps = branch.norm.eps
-        # the branches' channels in turn, so that what belongs to a map lies together
-        weight = torch.stack(weights, dim=1).flatten().to(amp.dtype)
-        bias = torch.stack(biases, dim=1).flatten().to(amp.dtype)
-        kernel = torch.stack(convs, dim=1).flatten(0, 1)
+        weight = torch.cat(weights).to(amp.dtype)
+        bias = torch.cat(biases).to(amp.dtype)
+        kernel = torch.cat(convs)
         if amp.shape[-2] * amp.shape[-1] > 1:
-            x = nn.functional.conv2d(amp.to(kernel.dtype), kernel).to(amp.dtype)
-            x = nn.functional.instance_norm(x, weight=weight, bias=bias, eps=eps)
+            x = _pointwise_conv(amp.to(kernel.dtype), kernel).to(amp.dtype)
+            x = _instance_norm(x, weight, bias, eps)
         else:
             # 0 * weight keeps every parameter in the graph, as the normalised value 0 would
             zero = 0. * (weight + kernel.sum(dim=(1, 2, 3)).to(amp.dtype))
             x = (zero + bias).view(1, -1, 1, 1).expand(amp.shape[0], -1, -1, -1)
-        return x.unflatten(1, (self.channels, 2))
+        return x.unflatten(1, (2, self.channels)).transpose(1, 2)
 
     def forward(self, x: torch.Tensor) -> Tuple[torch.Tensor, torch.Tensor]:
         if x.ndim != 4 or x.shape[1] != self.channels:
@@ -178,15 +192,13 @@ class AmplitudeNuancesMining(nn.Module):
                 f'AmplitudeNuancesMining: the input has shape {x.shape}, '
                 f'but maps (B, {self.channels}, H, W) are expected.')
         spec, amp = spectrum.analyse(x, exportable=self.exportable)
-        maps = spectrum.modulate_phasor(self._nuances(amp), spec, int(x.shape[-1]), self.exportable)
+        maps = spectrum.modulate_phasor(self._nuances(amp), spec, x, self.exportable)
         if self.residual:
             # irfft2(A * exp(j*theta)) is x itself
             maps = maps + x.to(maps.dtype).unsqueeze(2)
-        # (B, C, 2, H, W) seen as maps of 2H rows, which have the branches' joint statistics; in this format, since the
-        # backward pass of a batch norm is slow where the gradient has another one than the input
-        maps = self.bn(maps.to(x.dtype).flatten(2, 3)).unflatten(2, (2, -1))
-        branches = maps.unbind(2)  # whose backward is one pass; that of two slices fills and adds whole tensors
-        return _laid_out_as(x, branches[0]), _laid_out_as(x, branches[1])
+        # the branches as one batch, which has their joint statistics
+        maps = self.bn(maps.to(x.dtype).movedim(2, 0).flatten(0, 1)).unflatten(0, (2, x.shape[0]))
+        return maps[0], maps[1]
 
     def extra_repr(self) -> str:
         return f'{self.channels}, residual={self.residual}, init={self.init!r}'

@@ -47,7 +47,7 @@ def swap_spectra(visible: np.ndarray, infrared: np.ndarray) -> SwappedPair:
 
     def with_own_phase(amplitudes: torch.Tensor) -> np.ndarray:
         # an image a batch entry of one channel
-        return spectrum.modulate_phasor(amplitudes[:, None, None], spec[:, None], width)[:, 0, 0].numpy()
+        return spectrum.modulate_phasor(amplitudes[:, None, None], spec[:, None], images[:, None])[:, 0, 0].numpy()
 
     return SwappedPair(
         images=images.numpy(),

@@ -14,13 +14,24 @@ __all__ = [
 
 
 def parts(spec: torch.Tensor) -> Tuple[torch.Tensor, torch.Tensor]:
-    """Real and imaginary part, copied: atan2 and hypot are vectorised on contiguous memory only."""
-    return spec[..., 0].contiguous(), spec[..., 1].contiguous()
+    """Real and imaginary part, copied if interleaved: atan2 and hypot are vectorised on dense memory only."""
+    re, im = spec[..., 0], spec[..., 1]
+    return (re.contiguous(), im.contiguous()) if spec.stride(-1) == 1 else (re, im)
 
 
-def pack(re: torch.Tensor, im: torch.Tensor) -> torch.Tensor:
-    """Real and imaginary part -> spectrum: as stack, and faster."""
-    return torch.view_as_real(torch.complex(re, im))
+def pack(re: torch.Tensor, im: torch.Tensor, *, apart: bool = False) -> torch.Tensor:
+    """Real and imaginary part (..., L) -> spectrum (..., L, 2).
+
+    With `apart` the 2 lie in memory before L, and the channels last. Then re and im are a block's, (R, L) or (R, K, L),
+    or (B, C, L) or (B, C, K, L) while torch.compile is at work.
+    """
+    if not apart:
+        return torch.view_as_real(torch.complex(re, im))  # as stack, and faster
+    n, batch = re.ndim, int(torch.compiler.is_compiling())
+    order = [*range(batch), n - 1, *reversed(range(batch, n - 1))]
+    both = torch.stack((re.permute(order), im.permute(order)), dim=batch)
+    order.insert(batch, n)
+    return both.permute([order.index(dim) for dim in range(n + 1)])
 
 
 def length(re: torch.Tensor, im: torch.Tensor, exportable: bool = False) -> torch.Tensor:
@@ -97,7 +108,7 @@ def modulate(
         exportable: bool = False,
 ) -> Tuple[torch.Tensor, torch.Tensor]:
     """N * exp(j*theta) (R, K, L) of N (R, K, L)."""
-    re, im = parts(spec.unsqueeze(1))
+    re, im = parts(spec.unsqueeze(-3))
     u_re, u_im = unit(re, im, length(re, im, exportable))
     return weight * u_re, weight * u_im
 
@@ -109,10 +120,10 @@ def modulate_backward(
         grad: torch.Tensor,
 ) -> Tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Gradients of X and N, from that of the result (R, K, L, 2), as if no amplitude were below `least` (R, 1)."""
-    re, im = parts(spec.unsqueeze(1))
+    re, im = parts(spec.unsqueeze(-3))
     amp = torch.hypot(re, im)
     u_re, u_im = unit(re, im, amp)
     g_re, g_im = parts(grad)
     grad_weight = g_re * u_re + g_im * u_im
-    turn = (weight * (g_im * u_re - g_re * u_im)).sum(dim=1) * _inverse(torch.maximum(amp.squeeze(1), least))
-    return -turn * u_im.squeeze(1), turn * u_re.squeeze(1), grad_weight
+    turn = (weight * (g_im * u_re - g_re * u_im)).sum(dim=-2) * _inverse(torch.maximum(amp.squeeze(-2), least))
+    return -turn * u_im.squeeze(-2), turn * u_re.squeeze(-2), grad_weight

@@ -30,8 +30,9 @@ def test_pointwise_functions_are_the_same():
     torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-30)
     assert all(part.isfinite().all() and (part != 0).any() for part in got)
     spec = spec.where(spec.abs() < 1e29, torch.zeros(()))  # whose sums would lose everything else
-    for function, args in ((spectrum.rotate_phase, (spec, strength, 4)), (spectrum.modulate_phasor, (weight, spec, 4))):
-        got, expected = function(*args, exportable=True), function(*args)
+    maps = torch.empty(2, 3, 4, 4)  # that it is of
+    for function, args in ((spectrum.rotate_phase, (spec, strength)), (spectrum.modulate_phasor, (weight, spec))):
+        got, expected = function(*args, maps, exportable=True), function(*args, maps)
         torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-5)
         assert got.isfinite().all() and (got != 0).any()
 
@@ -74,10 +75,10 @@ def test_bins_on_the_negative_axis_are_turned_the_same_way(dtype):
     strength = torch.full((1, 48), 0.5, dtype=dtype)
     with torch.no_grad():
         turned = [
-            spectrum.rotate_phase(spectrum.rfft2(maps, form), strength, 6, form)
+            spectrum.rotate_phase(spectrum.rfft2(maps, form), strength, maps, form)
             for form in (False, True)]
         noise = torch.where(torch.rand(maps.shape) < 0.5, -1e-7, 1e-7).to(dtype)
-        other = spectrum.rotate_phase(spectrum.rfft2(maps + noise), strength, 6)
+        other = spectrum.rotate_phase(spectrum.rfft2(maps + noise), strength, maps)
     torch.testing.assert_close(turned[1], turned[0], rtol=0, atol=1e-5)
     torch.testing.assert_close(other, turned[0], rtol=0, atol=1e-5)
 

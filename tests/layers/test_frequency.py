@@ -7,7 +7,9 @@ import torch
 from timm.layers import set_exportable
 from torch import nn
 
+from fdnm_timm import fused
 from fdnm_timm.layers import AmplitudeGuidedPhase, AmplitudeNuancesMining
+from fdnm_timm.spectrum import _functions, _transforms
 from tests import reference
 
 SIZES = [(6, 4), (7, 5), (8, 3), (5, 1), (1, 6), (1, 1), (12, 6), (4, 7)]
@@ -447,6 +449,16 @@ def test_agp_is_homogeneous(scale, dtype):
     assert relative(grad_scaled, grad) < tol
 
 
+def gradients_of(module: nn.Module, x: torch.Tensor) -> list:
+    """Outputs, and the gradients of the input and the parameters."""
+    x = x.detach().clone(memory_format=torch.preserve_format).requires_grad_()
+    module.zero_grad()
+    out = module(x)
+    outs = out if isinstance(out, tuple) else (out,)
+    sum((one * torch.randn(one.shape, generator=generator(9), dtype=one.dtype)).sum() for one in outs).backward()
+    return [*(one.detach() for one in outs), x.grad, *(p.grad for p in module.parameters())]
+
+
 # ------------------------------------------------------------------------------- other people's networks
 
 def both(seed: int = 0, dtype=torch.float32):
@@ -531,14 +543,73 @@ def test_exportable_form_equals_reference(size):
         torch.testing.assert_close(s.double(), e, rtol=1e-4, atol=1e-4)
 
 
-def test_channels_last():
+@torch.no_grad()
+def channels_last(x: torch.Tensor) -> torch.Tensor:
+    return x.detach().contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize('size', SIZES, ids=str)
+def test_channels_last(size, monkeypatch):
+    x = maps(2, CHANNELS, *size, seed=13)
+    for module in both(dtype=torch.float64):
+        expected = gradients_of(copy.deepcopy(module), x)
+        for small in (_transforms._SMALL, 0):  # by matrix products, and by FFTs
+            monkeypatch.setattr(_transforms, '_SMALL', small)
+            got = gradients_of(copy.deepcopy(module).to(memory_format=torch.channels_last), channels_last(x))
+            torch.testing.assert_close(got, expected, rtol=0, atol=1e-9)
+        for watched in (False, True):  # as a tracer does, and as on a GPU: without blocks
+            if watched:
+                monkeypatch.setattr(fused, 'observed', lambda tensors: True)
+                monkeypatch.setattr(_functions, 'observed', lambda tensors: True)
+            out = module(channels_last(x))
+            for one in out if isinstance(out, tuple) else (out,):
+                assert one.is_contiguous(memory_format=torch.channels_last)
+            torch.testing.assert_close(out, tuple(expected[:2]) if isinstance(out, tuple) else expected[0])
+        monkeypatch.undo()
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_channels_last_on_awkward_maps(kind):
+    # dead channels stay exactly dead, and nothing else becomes worse than rounding
+    x = awkward(kind, torch.float64)
+    for module in (make_agp(4), make_anm(4)):
+        expected, got = gradients_of(module, x), gradients_of(module, channels_last(x))
+        assert all(t.isfinite().all() for t in got)
+        if kind in ('dead channel', 'dead channel of one image', 'zero', 'random', 'relu', 'tiny', 'huge'):
+            torch.testing.assert_close(got, expected, rtol=1e-6, atol=1e-9)
+
+
+def test_channels_last_gradients_can_be_differentiated():
+    for module in (make_agp(2, seed=5), make_anm(2, seed=6).eval()):
+        x = channels_last(maps(1, 2, 3, 4, seed=5)).requires_grad_()
+        assert torch.autograd.gradcheck(lambda x, m=module: m(x), (x,), eps=1e-6, atol=1e-6, rtol=1e-4)
+        assert torch.autograd.gradgradcheck(lambda x, m=module: m(x), (x,), eps=1e-6, atol=1e-5, rtol=1e-3)
+
+
+def test_products_are_not_rounded():
+    # what a user allows for the network's own products would be too coarse for a transform, and so would autocast
     x = maps(2, CHANNELS, 6, 4, seed=13).float()
     for module in both():
-        expected = copy.deepcopy(module)(x)
-        got = module.to(memory_format=torch.channels_last)(x.to(memory_format=torch.channels_last))
-        torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-5)
-        for one in got if isinstance(got, tuple) else (got,):
-            assert all(image.unsqueeze(0).is_contiguous(memory_format=torch.channels_last) for image in one)
+        expected = gradients_of(module, channels_last(x))
+        before = torch.get_float32_matmul_precision()
+        try:
+            torch.set_float32_matmul_precision('medium')
+            got = gradients_of(module, channels_last(x))
+        finally:
+            torch.set_float32_matmul_precision(before)
+        torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_autocast_in_channels_last():
+    x = maps(2, CHANNELS, 6, 4, seed=11).float()
+    agp = make_agp(dtype=torch.float32)
+    with torch.no_grad():
+        agp.guide.weight.zero_()  # so that what is left is the transforms
+    expected = agp(channels_last(x))
+    with torch.autocast('cpu', torch.bfloat16):
+        got = agp(channels_last(x))
+    assert got.dtype == torch.float32
+    torch.testing.assert_close(got, expected, rtol=1e-2, atol=1e-2)
 
 
 def test_input_is_left_alone():

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from fdnm_timm.benchmarks.memory import saved_bytes
+from fdnm_timm.fused import compiler_available
 from fdnm_timm.models._fdnm import FDNM, FDNMOutput
 
 CHS = 4
@@ -73,6 +74,52 @@ def test_the_split_of_the_stems_is_the_one_break(images):
     assert reasons
     for reason in reasons:
         assert any(frame.name == '_split' for frame in reason.user_stack), reason
+
+
+def test_what_follows_the_stems_is_one_graph(images):
+    # a map that goes from one graph to another is copied where they disagree about its memory format
+    model = make().train()
+    model.set_metric_training(True)
+    graphs = []
+
+    def backend(graph, inputs):
+        names = ' '.join(node.name for node in graph.graph.nodes if node.op == 'placeholder')
+        graphs.append({part for part in ('stem', 'stages', 'anm', 'head') if f'modules_{part}_' in names})
+        return graph.forward
+
+    torch._dynamo.reset()
+    torch.compile(model, backend=backend)(images, MODALITY)
+    assert {'stages', 'anm', 'head'} in graphs
+    assert all(graph <= {'stem'} for graph in graphs if graph != {'stages', 'anm', 'head'})
+
+
+@pytest.mark.skipif(not compiler_available('cpu'), reason='no C++ compiler')
+@pytest.mark.parametrize('size', [(12, 10), (7, 9)], ids=str)
+def test_inductor_gives_the_same_step(size):
+    # on the CPU it sees the pointwise work, and operators for the transforms, between channels that lie last
+    images = torch.randn(4, 3, *size, generator=torch.Generator().manual_seed(1))
+    model = make().train()
+    other = copy.deepcopy(model)
+    torch._dynamo.reset()
+    assert_same_step(model, torch.compile(model, fullgraph=True), other, images, 'visible')
+
+
+@pytest.mark.parametrize('shape', [(2, 3, 6, 5), (2, 3, 2, 6, 5), (1, 1, 4, 4)], ids=str)
+def test_operators(shape):
+    # what torch.compile is told about them: shapes, memory formats, and that they leave their inputs alone
+    order = [*range(2, len(shape) - 2), 0, len(shape) - 2, len(shape) - 1, 1]
+    maps = torch.empty_permuted(shape, order).normal_()
+    tests = ('test_schema', 'test_faketensor')
+    for apart in (False, True):
+        x = maps if apart else maps.contiguous()
+        torch.library.opcheck(torch.ops.fdnm_timm.transformed, (x, 2., apart), test_utils=tests)
+        spec = torch.ops.fdnm_timm.transformed(x, 1., apart)
+        expected = torch.view_as_real(torch.fft.rfft2(x, norm='ortho'))
+        torch.testing.assert_close(spec, expected, rtol=1e-5, atol=1e-5)
+        torch.library.opcheck(torch.ops.fdnm_timm.inverse_transformed, (spec, shape[-1]), test_utils=tests)
+        back = torch.ops.fdnm_timm.inverse_transformed(spec, shape[-1])
+        torch.testing.assert_close(back, x, rtol=1e-5, atol=1e-5)
+        assert back.stride() == x.stride() or 1 in shape
 
 
 def test_gradient_checkpointing_compiles(images):
