@@ -2,6 +2,7 @@
 import dataclasses
 from typing import Callable, Dict, Iterator, Optional, Sequence
 
+from .beside import beside_rows
 from .inference import inference_rows
 from .layers import agp_rows, anm_rows
 from .loading import loading_rows
@@ -26,6 +27,7 @@ BENCHMARKS: Dict[str, Callable[[Settings], Iterator[Row]]] = {
     'loading': loading_rows,
     'ranking': ranking_rows,
     'search': _search_rows,
+    'beside': beside_rows,
 }
 
 

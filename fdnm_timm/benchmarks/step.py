@@ -137,7 +137,8 @@ def _memory(settings: Settings, sides: Dict[str, Side]) -> Iterator[Row]:
     peaks = {name: settings.apart(_peak, sides[name], settings) for name in ('base', 'FDNM')}
     for name, number in peaks.items():
         yield row('step', f'{name}, peak memory', 'MB', [number / 1e6])
-    yield row('step', 'FDNM over base, peak memory', 'x', [peaks['FDNM'] / peaks['base']])
+    if peaks['base'] > 0:  # in one process, with --quick, the models may fit into what others have left
+        yield row('step', 'FDNM over base, peak memory', 'x', [peaks['FDNM'] / peaks['base']])
 
 
 def _seconds(settings: Settings) -> Dict[str, List[float]]:

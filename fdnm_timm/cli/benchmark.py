@@ -1,7 +1,8 @@
 """`fdnm benchmark`: measure speed and memory on this machine, against the bars that the project has set itself."""
 import argparse
+import dataclasses
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Tuple
 
 import torch
 
@@ -26,6 +27,9 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
                         help='tiny shapes: shows that everything runs; says nothing about speed, and nothing is judged')
     parser.add_argument('--repeats', type=int, metavar='N', help='values of each number (default: 5; 2 with --quick)')
     parser.add_argument('--threads', type=int, metavar='N', help="threads of torch (default: torch's own choice)")
+    parser.add_argument('--beside', action='append', default=[], metavar='NAME=COMMAND',
+                        help='also a program of yours that does training steps, embeds or evaluates, in turns with '
+                             'ours; may be repeated. docs/speed.md says what it has to answer')
     parser.add_argument('--json', type=Path, metavar='FILE', help='also write everything to this file')
     parser.set_defaults(run=run)
 
@@ -40,6 +44,17 @@ def _device(name: str) -> torch.device:
     if device.type == 'cuda' and (device.index or 0) >= torch.cuda.device_count():
         raise ValueError(f'--device is {name!r}, but torch finds {torch.cuda.device_count()} GPUs here.')
     return device
+
+
+def _beside(values: List[str]) -> Tuple[Tuple[str, str], ...]:
+    named = [(name.strip(), command.strip()) for name, _, command in (value.partition('=') for value in values)]
+    for value, (name, command) in zip(values, named):
+        if not name or not command:
+            raise ValueError(f"--beside is {value!r}, but NAME=COMMAND is expected, such as deen='python deen.py'.")
+    names = [name for name, _ in named]
+    if len(set(names)) < len(names) or any(name.startswith('FDNM') for name in names):
+        raise ValueError(f'--beside names {", ".join(names)}, but each name must be another one, and none ours (FDNM).')
+    return tuple(named)
 
 
 def _heading(machine: Dict[str, Any], quick: bool) -> str:
@@ -61,7 +76,10 @@ def run(args: argparse.Namespace) -> int:
         if args.threads < 1:
             raise ValueError(f'--threads is {args.threads}, but at least 1 is needed.')
         torch.set_num_threads(args.threads)
-    settings = settings_for(device, repeats, args.quick)
+    beside = _beside(args.beside)
+    if not beside and 'beside' in (args.only or ()):
+        raise ValueError("--only beside needs programs to compare with: --beside NAME='COMMAND'.")
+    settings = dataclasses.replace(settings_for(device, repeats, args.quick), beside=beside)
     machine = describe_machine(device)
     print(_heading(machine, args.quick), flush=True)
     rows: List[Row] = []

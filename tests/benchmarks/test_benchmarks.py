@@ -162,7 +162,7 @@ def test_shapes_are_the_designs():
         assert settings.agp == (48, 256, 96, 48) and settings.sysu == (3803, 301) and settings.regdb == (2060, 2060)
         assert settings.model == 'fdnm_resnet50' and settings.image == (384, 192) and not settings.quick
         assert settings.step_batch == 8 * ids
-    assert list(BENCHMARKS) == ['agp', 'anm', 'step', 'inference', 'loading', 'ranking', 'search']
+    assert list(BENCHMARKS) == ['agp', 'anm', 'step', 'inference', 'loading', 'ranking', 'search', 'beside']
 
 
 def grow(size: int):

@@ -31,7 +31,7 @@ def test_quick(tmp_path: Path, capsys):
     assert machine['cpu'] in out and machine['versions']['timm'] in out
     assert written['settings']['repeats'] == 2 and written['settings']['model'] == 'fdnm_resnet18'
     rows = written['rows']
-    assert list(dict.fromkeys(row['benchmark'] for row in rows)) == list(BENCHMARKS)
+    assert list(dict.fromkeys(row['benchmark'] for row in rows)) == [name for name in BENCHMARKS if name != 'beside']
     for row in rows:
         assert row['met'] is None and row['bar'] is None and row['unit'] in ('s', 'x', 'MB', 'images/s')
         assert row['low'] <= row['median'] <= row['high'] and row['median'] >= 0 and row['what'] in out
@@ -67,6 +67,11 @@ def test_threads(tmp_path):
     (['--device', 'cuda:99'], r'torch finds \d+ GPUs here'),
     (['--repeats', '0'], '--repeats is 0'),
     (['--threads', '0'], '--threads is 0'),
+    (['--beside', 'python deen.py'], "--beside is 'python deen.py', but NAME=COMMAND is expected"),
+    (['--beside', 'deen='], "--beside is 'deen=', but NAME=COMMAND is expected"),
+    (['--beside', 'a=x', '--beside', 'a=y'], '--beside names a, a, but each name must be another one'),
+    (['--beside', 'FDNM=x'], 'none ours'),
+    (['--only', 'beside'], '--only beside needs programs to compare with'),
 ])
 def test_mistakes(arguments, message, capsys):
     with pytest.raises(ValueError, match=message):
