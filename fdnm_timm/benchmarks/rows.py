@@ -6,7 +6,8 @@ import numpy as np
 
 __all__ = ['Row', 'row']
 
-_UNITS = {'s': '{:.4g} s', 'x': '{:.3f} x', 'MB': '{:,.1f} MB', 'images/s': '{:,.1f} images/s'}
+_UNITS = {
+    's': '{:.4g} s', 'x': '{:.3f} x', 'MB': '{:,.1f} MB', 'GFLOP': '{:,.1f} GFLOP', 'images/s': '{:,.1f} images/s'}
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,8 @@ class Row:
     Attributes:
         benchmark: Name of the benchmark, as `--only` takes it.
         what: What was measured, with the shapes.
-        unit: 's', 'x' (one time or size over another), 'MB' (10^6 bytes) or 'images/s'.
+        unit: 's', 'x' (one time, size or count over another), 'MB' (10^6 bytes), 'GFLOP' (10^9 operations) or
+            'images/s'.
         median: Over the repeats.
         low: Lower quartile.
         high: Upper quartile.

@@ -4,6 +4,7 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tu
 
 import timm
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from .. import spectrum
 from ..allocator import keep_freed_memory
@@ -141,6 +142,21 @@ def _memory(settings: Settings, sides: Dict[str, Side]) -> Iterator[Row]:
         yield row('step', 'FDNM over base, peak memory', 'x', [peaks['FDNM'] / peaks['base']])
 
 
+def _operations(side: Side, settings: Settings) -> int:
+    """Floating-point operations of a step's convolutions and matrix products, without FFTs and pointwise work."""
+    step = build_step(side, settings)
+    with FlopCounterMode(display=False) as counter:
+        step()
+    return counter.get_total_flops()
+
+
+def _arithmetic(settings: Settings, sides: Dict[str, Side]) -> Iterator[Row]:
+    counts = {name: settings.apart(_operations, sides[name], settings) for name in ('base', 'FDNM')}
+    for name, number in counts.items():
+        yield row('step', f'{name}, arithmetic of convolutions and products', 'GFLOP', [number / 1e9])
+    yield row('step', 'FDNM over base, that arithmetic', 'x', [counts['FDNM'] / counts['base']])
+
+
 def _seconds(settings: Settings) -> Dict[str, List[float]]:
     """Of the steps, and of the floor."""
     if settings.device.type == 'cpu':
@@ -151,7 +167,7 @@ def _seconds(settings: Settings) -> Dict[str, List[float]]:
 
 
 def step_rows(settings: Settings) -> Iterator[Row]:
-    """Times, ratios and peak memory of a step."""
+    """Times, ratios, arithmetic and peak memory of a step."""
     taken = settings.apart(_seconds, settings)
     floors = taken.pop('floor')
     size = f'{settings.model} {settings.step_batch}x3x{settings.image[0]}x{settings.image[1]}'
@@ -170,4 +186,5 @@ def step_rows(settings: Settings) -> Iterator[Row]:
         yield row(
             'step', 'FDNM over FDNM, bf16, channels_last and compiled', 'x', ratios(taken['FDNM'], taken['FDNM, bf16']),
             3., at_least=True)
+    yield from _arithmetic(settings, _sides(settings))
     yield from _memory(settings, _sides(settings))

@@ -16,7 +16,7 @@ from fdnm_timm.benchmarks.loading import DrawnSet, train_loader
 from fdnm_timm.benchmarks.loop import rank_in_a_loop
 from fdnm_timm.benchmarks.ranking import regdb_problem, sysu_problem
 from fdnm_timm.benchmarks.rows import Row, row
-from fdnm_timm.benchmarks.step import BASE, NUM_CLASSES, Side, _map_shapes, build_step, floor
+from fdnm_timm.benchmarks.step import BASE, NUM_CLASSES, Side, _map_shapes, _operations, build_step, floor
 from fdnm_timm.benchmarks.timing import ratios, seconds
 from fdnm_timm.data.cache import open_cache
 from fdnm_timm.layers import AmplitudeGuidedPhase, AmplitudeNuancesMining
@@ -97,6 +97,17 @@ def test_floor_has_the_maps_of_the_model():
     assert agp == [(batch, 64, height // 4, width // 4), (batch, 128, height // 8, width // 8)]
     assert anm == [(batch, 512, height // 16, width // 16)]
     floor(SETTINGS)()
+
+
+def test_arithmetic_is_the_convolutions_and_the_classifiers():
+    (_, channels, height, width), = _map_shapes(SETTINGS)[1]
+    batch, features = SETTINGS.step_batch, embedder(BASE, SETTINGS, False)().shape[1]
+    products = [
+        batch * height * (width // 2 + 1) * channels * 2 * channels,  # ANM's two convolutions
+        batch * features * NUM_CLASSES,  # twice the features to classify
+        sum(batch * maps[1] ** 2 for maps in _map_shapes(SETTINGS)[0])]  # AGP's guides
+    more = _operations(Side({}, 0.5), SETTINGS) - _operations(Side(BASE, 0.), SETTINGS)
+    assert more == pytest.approx(3 * 2 * sum(products), rel=0.01)  # forward and the two gradients, a sum and a product
 
 
 def test_inference_embeds():

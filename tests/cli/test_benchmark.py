@@ -33,12 +33,13 @@ def test_quick(tmp_path: Path, capsys):
     rows = written['rows']
     assert list(dict.fromkeys(row['benchmark'] for row in rows)) == [name for name in BENCHMARKS if name != 'beside']
     for row in rows:
-        assert row['met'] is None and row['bar'] is None and row['unit'] in ('s', 'x', 'MB', 'images/s')
+        assert row['met'] is None and row['bar'] is None and row['unit'] in ('s', 'x', 'MB', 'GFLOP', 'images/s')
         assert row['low'] <= row['median'] <= row['high'] and row['median'] >= 0 and row['what'] in out
     whats = [row['what'] for row in rows]
     for expected in (
             'eager over literal, time', 'eager over literal, saved bytes', 'FDNM over base',
-            'packed cache over files, time', 'floor: base and those alone, over base',
+            'FDNM over base, that arithmetic', 'floor: base and those alone, over base',
+            'packed cache over files, time',
             'metrics.rank over the loop, SYSU-MM01', 'metrics.rank over the loop, RegDB'):
         assert expected in whats
 
