@@ -1,6 +1,5 @@
 """What other people's programs take for a training step, for embeddings and for a trial, beside ours."""
 import json
-import shlex
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -96,7 +95,7 @@ class Program:
             f'messages, if any, stand above.')
 
 
-def _ours(settings: Settings) -> Dict[str, List[str]]:
+def _ours(settings: Settings) -> Dict[str, Sequence[str]]:
     command = [sys.executable, '-m', f'{__package__}.program']
     return {'FDNM': command, **({'FDNM, compiled': [*command, 'compiled']} if settings.compiled else {})}
 
@@ -107,7 +106,7 @@ def beside_rows(settings: Settings) -> Iterator[Row]:
         return
     ours = _ours(settings)
     # theirs first: what cannot run is known before ours has compiled
-    commands = {**{name: shlex.split(command) for name, command in settings.beside}, **ours}
+    commands = {**dict(settings.beside), **ours}
     with ExitStack() as stack:
         programs = {
             name: stack.enter_context(Program(name, command, work_of(settings))) for name, command in commands.items()}

@@ -18,6 +18,7 @@ from .inference import embedder
 from .ranking import sysu_problem
 from .settings import Settings, settings_for
 from .step import Side, build_step
+from .timing import finish
 from .work import Work, work_of
 
 __all__ = ['serve']
@@ -27,8 +28,7 @@ def serve(jobs: Dict[str, Callable[[], Any]], device: torch.device) -> None:
     """Answer the lines of this process's input with jobs."""
     def do(job: str) -> None:
         jobs[job]()
-        if device.type == 'cuda':
-            torch.cuda.synchronize(device)
+        finish(device)
 
     for name in jobs:
         for _ in range(2):  # memory that is kept has grown to its size after two

@@ -35,7 +35,7 @@ class Settings:
         large: Queries, and the smaller of two galleries, of which the memory is measured.
         search: Galleries of a search: images, dimensions, and the kinds of index, the first of which is exact.
         search_queries: Queries of it.
-        beside: Names and commands of other people's programs.
+        beside: Names of other people's programs, and the command of each with its arguments.
         quick: Only show that everything runs: no bars, and no fresh processes to measure memory in.
     """
     device: torch.device
@@ -56,7 +56,7 @@ class Settings:
     search: Tuple[Tuple[int, int, Tuple[str, ...]], ...] = (
         (100_000, 512, ('flat', 'ivf', 'hnsw')), (1_000_000, 512, ('flat', 'ivf')), (20_000, 20_480, ('flat',)))
     search_queries: int = 1000
-    beside: Tuple[Tuple[str, str], ...] = ()
+    beside: Tuple[Tuple[str, Tuple[str, ...]], ...] = ()
     quick: bool = False
 
     @property

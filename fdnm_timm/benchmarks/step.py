@@ -132,10 +132,16 @@ def _peak(side: Side, settings: Settings) -> int:
     return torch.cuda.max_memory_allocated(settings.device) if on_gpu else peak_memory() - before
 
 
-def _memory(settings: Settings, sides: Dict[str, Side]) -> Iterator[Row]:
+def _apart(job: Callable[[Side, Settings], int], settings: Settings) -> Dict[str, int]:
+    """What the job finds of base and FDNM, each in a process of its own."""
+    sides = _sides(settings)
+    return {name: settings.apart(job, sides[name], settings) for name in ('base', 'FDNM')}
+
+
+def _memory(settings: Settings) -> Iterator[Row]:
     if settings.device.type == 'cpu' and not resident_memory_is_known():
         return
-    peaks = {name: settings.apart(_peak, sides[name], settings) for name in ('base', 'FDNM')}
+    peaks = _apart(_peak, settings)
     for name, number in peaks.items():
         yield row('step', f'{name}, peak memory', 'MB', [number / 1e6])
     if peaks['base'] > 0:  # in one process, with --quick, the models may fit into what others have left
@@ -150,8 +156,8 @@ def _operations(side: Side, settings: Settings) -> int:
     return counter.get_total_flops()
 
 
-def _arithmetic(settings: Settings, sides: Dict[str, Side]) -> Iterator[Row]:
-    counts = {name: settings.apart(_operations, sides[name], settings) for name in ('base', 'FDNM')}
+def _arithmetic(settings: Settings) -> Iterator[Row]:
+    counts = _apart(_operations, settings)
     for name, number in counts.items():
         yield row('step', f'{name}, arithmetic of convolutions and products', 'GFLOP', [number / 1e9])
     yield row('step', 'FDNM over base, that arithmetic', 'x', [counts['FDNM'] / counts['base']])
@@ -186,5 +192,5 @@ def step_rows(settings: Settings) -> Iterator[Row]:
         yield row(
             'step', 'FDNM over FDNM, bf16, channels_last and compiled', 'x', ratios(taken['FDNM'], taken['FDNM, bf16']),
             3., at_least=True)
-    yield from _arithmetic(settings, _sides(settings))
-    yield from _memory(settings, _sides(settings))
+    yield from _arithmetic(settings)
+    yield from _memory(settings)

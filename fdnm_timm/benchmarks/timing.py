@@ -4,7 +4,13 @@ from typing import Any, Callable, Dict, List, Mapping, Sequence
 
 import torch
 
-__all__ = ['ratios', 'seconds']
+__all__ = ['finish', 'ratios', 'seconds']
+
+
+def finish(device: torch.device) -> None:
+    """Wait for a GPU's work."""
+    if device.type == 'cuda':
+        torch.cuda.synchronize(device)
 
 
 def seconds(
@@ -24,20 +30,16 @@ def seconds(
     Returns:
         Seconds of every call, by name, in the rounds' order.
     """
-    def wait() -> None:
-        if device.type == 'cuda':
-            torch.cuda.synchronize(device)
-
     for function in functions.values():
         for _ in range(warmup):
             function()
     taken: Dict[str, List[float]] = {name: [] for name in functions}
     for turn in range(repeats):
         for name in list(functions)[::-1 if turn % 2 else 1]:
-            wait()
+            finish(device)
             start = time.perf_counter()
             functions[name]()
-            wait()
+            finish(device)
             taken[name].append(time.perf_counter() - start)
     return taken
 

@@ -1,8 +1,10 @@
 """`fdnm benchmark`: measure speed and memory on this machine, against the bars that the project has set itself."""
 import argparse
 import dataclasses
+import shlex
+import shutil
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import torch
 
@@ -46,15 +48,30 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def _beside(values: List[str]) -> Tuple[Tuple[str, str], ...]:
-    named = [(name.strip(), command.strip()) for name, _, command in (value.partition('=') for value in values)]
-    for value, (name, command) in zip(values, named):
-        if not name or not command:
-            raise ValueError(f"--beside is {value!r}, but NAME=COMMAND is expected, such as deen='python deen.py'.")
+def _named(value: str) -> Tuple[str, Tuple[str, ...]]:
+    """Name and command; what cannot run is known before hours of other benchmarks."""
+    name, _, line = value.partition('=')
+    try:
+        command = tuple(shlex.split(line))
+    except ValueError as error:
+        raise ValueError(f'--beside is {value!r}, whose command a shell cannot read: {error}.') from error
+    if not name.strip() or not command:
+        raise ValueError(f"--beside is {value!r}, but NAME=COMMAND is expected, such as deen='python deen.py'.")
+    if shutil.which(command[0]) is None:
+        raise ValueError(f'--beside is {value!r}, but there is no program {command[0]!r} here.')
+    return name.strip(), command
+
+
+def _beside(values: List[str], only: Optional[List[str]]) -> Tuple[Tuple[str, Tuple[str, ...]], ...]:
+    named = tuple(_named(value) for value in values)
     names = [name for name, _ in named]
     if len(set(names)) < len(names) or any(name.startswith('FDNM') for name in names):
         raise ValueError(f'--beside names {", ".join(names)}, but each name must be another one, and none ours (FDNM).')
-    return tuple(named)
+    if only is not None and bool(named) is not ('beside' in only):
+        raise ValueError(
+            '--beside names programs, but --only leaves "beside" out.' if named else
+            "--only beside needs programs to compare with: --beside NAME='COMMAND'.")
+    return named
 
 
 def _heading(machine: Dict[str, Any], quick: bool) -> str:
@@ -76,9 +93,7 @@ def run(args: argparse.Namespace) -> int:
         if args.threads < 1:
             raise ValueError(f'--threads is {args.threads}, but at least 1 is needed.')
         torch.set_num_threads(args.threads)
-    beside = _beside(args.beside)
-    if not beside and 'beside' in (args.only or ()):
-        raise ValueError("--only beside needs programs to compare with: --beside NAME='COMMAND'.")
+    beside = _beside(args.beside, args.only)
     settings = dataclasses.replace(settings_for(device, repeats, args.quick), beside=beside)
     machine = describe_machine(device)
     print(_heading(machine, args.quick), flush=True)

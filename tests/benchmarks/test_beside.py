@@ -1,7 +1,6 @@
 """That programs take turns with ours, and that one that fails says so; no times."""
 import dataclasses
 import json
-import shlex
 import sys
 
 import pytest
@@ -27,8 +26,8 @@ with open(sys.argv[1], "w") as log:
 '''
 
 
-def command(*arguments) -> str:
-    return shlex.join([sys.executable, '-c', PROGRAM, *map(str, arguments)])
+def command(*arguments):
+    return (sys.executable, '-c', PROGRAM, *map(str, arguments))
 
 
 def program(code: str) -> Program:
@@ -54,7 +53,7 @@ def test_rows(tmp_path):
 
 def test_the_step_of_deen_has_the_bar(tmp_path, monkeypatch):
     monkeypatch.setattr('fdnm_timm.benchmarks.beside._ours', lambda settings: {
-        name: shlex.split(command(tmp_path / name, 'step', 'embed')) for name in ('FDNM', 'FDNM, compiled')})
+        name: command(tmp_path / name, 'step', 'embed') for name in ('FDNM', 'FDNM, compiled')})
     settings = dataclasses.replace(SETTINGS, quick=False, beside=(
         ('DEEN', command(tmp_path / 'deen', 'step', 'embed')), ('agw', command(tmp_path / 'agw', 'step'))))
     bars = {row.what: row.bar for row in run_benchmarks(settings, ['beside']) if row.bar}

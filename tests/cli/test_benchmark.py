@@ -70,8 +70,11 @@ def test_threads(tmp_path):
     (['--threads', '0'], '--threads is 0'),
     (['--beside', 'python deen.py'], "--beside is 'python deen.py', but NAME=COMMAND is expected"),
     (['--beside', 'deen='], "--beside is 'deen=', but NAME=COMMAND is expected"),
-    (['--beside', 'a=x', '--beside', 'a=y'], '--beside names a, a, but each name must be another one'),
-    (['--beside', 'FDNM=x'], 'none ours'),
+    (['--beside', "deen=python 'deen.py"], 'whose command a shell cannot read: No closing quotation'),
+    (['--beside', 'deen=/no/such/file --fast'], "there is no program '/no/such/file' here"),
+    (['--only', 'agp', '--beside', 'a=python'], '--only leaves "beside" out'),
+    (['--beside', 'a=python', '--beside', 'a=python x'], '--beside names a, a, but each name must be another one'),
+    (['--beside', 'FDNM=python'], 'none ours'),
     (['--only', 'beside'], '--only beside needs programs to compare with'),
 ])
 def test_mistakes(arguments, message, capsys):
